@@ -1,0 +1,252 @@
+//! What became of events, actions and workflows, and who did what.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{ActionId, CorrelationId, EventId, EventKey, Position, TriggerName};
+
+/// One record of the OUTCOMES log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// When it happened.
+    pub at: Timestamp,
+    /// The correlation id under which the whole chain is found; none for what an operator did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<CorrelationId>,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: OutcomeKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum OutcomeKind {
+    /// An attempt is about to be made. Durable before the target is first called, unless
+    /// the action's own record says that it was attempted.
+    Attempted {
+        /// The action.
+        action: ActionId,
+        /// Its round.
+        round: u32,
+        /// Which attempt, from 1.
+        attempt: u32,
+    },
+    /// An attempt failed and another one follows.
+    Retrying {
+        /// The action.
+        action: ActionId,
+        /// Its trigger.
+        trigger: TriggerName,
+        /// Its round.
+        round: u32,
+        /// Which attempt failed, from 1.
+        attempt: u32,
+        /// Why.
+        error: String,
+        /// When the next one is made.
+        next: Timestamp,
+    },
+    /// The action was carried out. Closes the action.
+    Succeeded {
+        /// The action.
+        action: ActionId,
+        /// Its trigger.
+        trigger: TriggerName,
+        /// Its round.
+        round: u32,
+        /// Which attempt succeeded, from 1.
+        attempt: u32,
+        /// From the decision to here, in milliseconds.
+        took_ms: u64,
+        /// What the target answered.
+        result: TargetResult,
+    },
+    /// The action, or the event, will not be carried out. Closes the action.
+    DeadLettered(Box<DeadLetter>),
+    /// A waiting action was dropped by an operator or by its sensor's `suspend: drop`.
+    /// Closes the action.
+    Dropped {
+        /// The action.
+        action: ActionId,
+        /// Its trigger.
+        trigger: TriggerName,
+        /// Its round.
+        round: u32,
+        /// Who and why.
+        reason: String,
+    },
+    /// An event whose id had been seen within the window; it was not evaluated.
+    Duplicate {
+        /// The event's key.
+        key: EventKey,
+        /// The event's id.
+        id: EventId,
+        /// Where the repetition stands.
+        position: Position,
+        /// Where the first one stands.
+        first: Position,
+    },
+    /// An event source refused what came in, before it was an event.
+    Refused {
+        /// The event's key.
+        key: EventKey,
+        /// Why.
+        reason: String,
+        /// How many were refused for this reason since the last such record.
+        count: u64,
+    },
+    /// A workflow that Tripline submitted reached a phase.
+    Workflow {
+        /// Where it runs.
+        target: String,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// `Recorded`, `Running`, `Succeeded`, `Failed`, `Error`.
+        phase: String,
+        /// The action that submitted it.
+        action: ActionId,
+    },
+    /// Somebody did something: paused, resumed, dropped, retried.
+    Operator {
+        /// Who: the user of the socket, or the token's name.
+        who: String,
+        /// What: `pause`, `resume`, `drop`, `retry`, …
+        did: String,
+        /// To what.
+        subject: String,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}
+
+/// What a target answered to an action that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum TargetResult {
+    /// An object was created, or was there already with this action's id.
+    Workflow {
+        /// Where: `local`, or the cluster's name.
+        target: String,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// It was there already.
+        #[serde(default)]
+        already: bool,
+    },
+    /// An HTTP request was answered.
+    Http {
+        /// The status.
+        status: u16,
+    },
+    /// A line was logged.
+    Logged,
+}
+
+/// An action or event that is not carried out, with everything that is needed to find
+/// out why and to send it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetter {
+    /// The action; none for an event that never became one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<ActionId>,
+    /// The action's trigger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<TriggerName>,
+    /// The action's round.
+    #[serde(default)]
+    pub round: u32,
+    /// How many attempts were made.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Why, as a word to group by.
+    pub cause: Cause,
+    /// Why, in full.
+    pub error: String,
+    /// Copies of the events: log trimming must not take them away.
+    pub events: Vec<LetterEvent>,
+}
+
+/// A copy of an event in a dead letter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LetterEvent {
+    /// The dependency that it satisfied, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependency: Option<String>,
+    /// The event's key.
+    pub key: EventKey,
+    /// The event's id.
+    pub id: EventId,
+    /// Where it stood in the EVENTS log.
+    pub position: Position,
+    /// Its payload: JSON, or a string of base64 where it was none.
+    pub data: Value,
+}
+
+/// Why something is a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Cause {
+    /// The parameters could not be resolved, or the template not be filled.
+    Render,
+    /// The target refused: 4xx, forbidden, invalid.
+    Refused,
+    /// Every attempt failed.
+    Exhausted,
+    /// It was not started, or did not succeed, before it expired.
+    Expired,
+    /// An object of that name is there and is not this action's.
+    NameTaken,
+    /// It was attempted before a crash, and whether it was carried out cannot be found out.
+    Unknown,
+    /// The chain has more hops than `maxHops`.
+    Loop,
+    /// The event held back the log longer than its share.
+    Parked,
+    /// The payload is not what the event source was told to expect.
+    Malformed,
+}
+
+impl Cause {
+    /// The cause as it stands in records, metrics and commands.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Render => "render",
+            Self::Refused => "refused",
+            Self::Exhausted => "exhausted",
+            Self::Expired => "expired",
+            Self::NameTaken => "nameTaken",
+            Self::Unknown => "unknown",
+            Self::Loop => "loop",
+            Self::Parked => "parked",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl OutcomeKind {
+    /// The action and round that this outcome closes, if it closes one.
+    pub fn closes(&self) -> Option<(&ActionId, u32)> {
+        match self {
+            Self::Succeeded { action, round, .. } | Self::Dropped { action, round, .. } => {
+                Some((action, *round))
+            }
+            Self::DeadLettered(letter) => letter.action.as_ref().map(|id| (id, letter.round)),
+            _ => None,
+        }
+    }
+}

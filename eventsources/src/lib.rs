@@ -1,0 +1,78 @@
+//! The kinds of event sources.
+//!
+//! An event source takes messages in and hands each to an [`EventSink`]. It acknowledges
+//! its upstream only after the sink has returned: the order of these two lines is the
+//! delivery guarantee.
+//!
+//! Not here: the bus, sensors, triggers.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use tripline_event::{CorrelationId, EventId, EventKey, Position, Timestamp};
+
+/// A future that a trait object can return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where an event source puts its events.
+pub trait EventSink: Send + Sync + 'static {
+    /// Returns once the bus has stored the event. Only then may the source acknowledge
+    /// its upstream.
+    fn append(&self, message: Message) -> BoxFuture<'_, Result<Accepted, SinkError>>;
+
+    /// Something came in that is not an event: counted, and visible as an outcome (at
+    /// most one record a second for each key and reason).
+    fn refused(&self, key: &EventKey, reason: &str);
+}
+
+/// What an event source took in.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Namespace, event source and event name.
+    pub key: EventKey,
+    /// The CloudEvents type: the kind of the event source.
+    pub kind: &'static str,
+    /// The id that upstream gave; a random one is made where there is none.
+    pub id: Option<EventId>,
+    /// When it was taken in.
+    pub time: Timestamp,
+    /// The event's data in the shape that Argo Events gives it: JSON text.
+    pub data: Bytes,
+    /// Headers or attributes by which upstream may have named a correlation id, a
+    /// causation id, hops, or a `traceparent`, with names as they came.
+    pub headers: Vec<(String, String)>,
+    /// The payload as its producer sent it, if it is JSON: where a correlation id may be.
+    pub body: Option<Bytes>,
+    /// The path of the correlation id, where the event source's configuration names one.
+    pub correlation_path: Option<String>,
+}
+
+/// The event is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its id.
+    pub id: EventId,
+    /// Its correlation id.
+    pub correlation: CorrelationId,
+    /// Where it stands.
+    pub position: Position,
+    /// An event with its id was there already: nothing was stored.
+    pub duplicate: bool,
+}
+
+/// Why an event was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SinkError {
+    /// The bus cannot take anything now: upstream is to try again.
+    #[error("event bus is unavailable: {0}")]
+    Unavailable(String),
+    /// This event will never be taken.
+    #[error("event is {size} bytes, the event bus takes at most {limit}")]
+    TooLarge {
+        /// Its size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+}

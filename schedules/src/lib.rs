@@ -1,0 +1,1 @@
+//! Cron and calendar arithmetic: pure

@@ -1,0 +1,1 @@
+//! Filters, conditions, parameters and the evaluator: pure.

@@ -1,0 +1,1 @@
+//! End to end, crash tests and benchmarks against the real daemon

@@ -1,0 +1,79 @@
+//! The kinds of triggers, and the executor that carries actions out.
+//!
+//! A [`Trigger`] makes one attempt and says what to do about an error. It never sleeps
+//! and never tries again: order, concurrency, retries and dead letters are the
+//! executor's, once for all kinds.
+//!
+//! Not here: event sources, sensors. How an action is rendered is handed in.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tripline_event::outcome::TargetResult;
+use tripline_event::{Action, Cause};
+
+/// A future that a trait object can return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An action with everything that its target needs.
+#[derive(Clone, Debug)]
+pub struct RenderedAction {
+    /// What was decided.
+    pub action: Arc<Action>,
+    /// The kind: the key under the trigger's `template` (`argoWorkflow`, `http`, …).
+    pub kind: String,
+    /// What stands under that key, parameters applied.
+    pub config: Value,
+    /// The object that the kind's `source` names, parameters applied.
+    pub resource: Option<Value>,
+    /// The body that the kind's `payload` builds.
+    pub payload: Option<Bytes>,
+    /// `policy` of the trigger, as it stands there.
+    pub policy: Option<Value>,
+}
+
+/// One attempt to carry an action out.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// What to carry out.
+    pub rendered: &'a RenderedAction,
+    /// Which attempt, from 1.
+    pub number: u32,
+    /// An earlier attempt may have reached the target without an answer: look before acting.
+    pub uncertain: bool,
+}
+
+/// A kind of trigger, with the clients that its actions share.
+pub trait Trigger: Send + Sync + 'static {
+    /// Makes one attempt. May be called again with the same action id; must then do
+    /// nothing new where the target can be asked.
+    fn carry_out<'a>(
+        &'a self,
+        attempt: Attempt<'a>,
+    ) -> BoxFuture<'a, Result<TargetResult, TriggerError>>;
+}
+
+/// What to do about an attempt that failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TriggerError {
+    /// Worth another attempt: timeout, 429, 5xx, connection lost.
+    #[error("{reason}")]
+    Retry {
+        /// What went wrong.
+        reason: String,
+        /// How long the target asked to wait.
+        after: Option<Duration>,
+    },
+    /// Never going to work: a dead letter.
+    #[error("{reason}")]
+    Refused {
+        /// The word to group by.
+        cause: Cause,
+        /// What went wrong.
+        reason: String,
+    },
+}
