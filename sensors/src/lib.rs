@@ -1,1 +1,10 @@
 //! Filters, conditions, parameters and the evaluator: pure.
+
+pub mod codes;
+pub mod condition;
+pub mod definition;
+pub mod filter;
+pub mod parameter;
+pub mod path;
+pub mod set;
+pub mod view;

@@ -1,0 +1,309 @@
+//! Decides which actions follow from the records of the EVENTS log.
+//!
+//! The evaluator is shown each record once, in log order, and returns the actions that
+//! it completes. It reads the log for all sensors at once: an index leads from an event
+//! to the dependencies that name it.
+//!
+//! Promises: the same records in the same order give the same actions with the same
+//! ids, wherever in the log it was restarted from a checkpoint; a record that was applied
+//! already changes nothing; an event whose identity was seen within the window is not
+//! decided upon again, and is reported.
+//!
+//! Not here: reading the log, writing checkpoints, carrying actions out, any clock.
+
+pub mod plan;
+pub mod recorder;
+pub mod state;
+pub mod window;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tripline_event::{
+    Action, ActionEvent, ActionId, Event, EventId, EventKey, EventsRecord, Position,
+};
+
+pub use plan::{Dependency, Plan, Recurrence, Sensor, Trigger};
+pub use recorder::{Off, Recorder};
+pub use state::{Held, SensorState, State, TriggerState};
+
+use crate::filter::{EventView, Trace, Verdict};
+
+/// The version of the rules by which is decided. A checkpoint names it.
+pub const VERSION: u32 = 1;
+
+/// The state of all sensors at a place in the log, and the plan that is in force there.
+#[derive(Debug)]
+pub struct Evaluator {
+    plan: Arc<Plan>,
+    state: State,
+    resets: Resets,
+}
+
+/// What follows from one record.
+#[derive(Debug, Default)]
+pub struct Decisions {
+    /// Triggers to carry out.
+    pub actions: Vec<Action>,
+    /// The event's identity had been seen.
+    pub duplicate: Option<Duplicate>,
+}
+
+/// An event that repeats another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Its key.
+    pub key: EventKey,
+    /// Its id.
+    pub id: EventId,
+    /// Where it stands.
+    pub position: Position,
+    /// Where the first one stands.
+    pub first: Position,
+}
+
+/// When the next reset of a trigger is due.
+type Resets = BTreeMap<(Timestamp, usize, usize), ()>;
+
+impl Evaluator {
+    /// The evaluator at the place of `state`, under the plan that is in force there.
+    pub fn new(plan: Arc<Plan>, state: State) -> Self {
+        let mut evaluator = Self { plan, state, resets: Resets::new() };
+        evaluator.schedule_resets();
+        evaluator
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// What is remembered.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What is remembered, to write it down.
+    pub fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
+    /// When something is due next without an event: the driver is to append a `Time`
+    /// record of this time, when it has come.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.resets.first_key_value().map(|((at, _, _), ())| *at)
+    }
+
+    /// Puts another plan in force from the record at `position` on. A plan whose number
+    /// is not greater changes nothing.
+    pub fn switch(&mut self, position: Position, at: Timestamp, plan: Arc<Plan>) {
+        if position <= self.state.watermark {
+            return;
+        }
+        self.pass_time(at);
+        self.state.watermark = position;
+        if plan.number > self.plan.number {
+            self.state.adapt(&plan);
+            self.plan = plan;
+            self.schedule_resets();
+        }
+    }
+
+    /// Applies the record at `position`. A [`EventsRecord::Plan`] is for [`Self::switch`];
+    /// here it only lets time pass.
+    pub fn apply<R: Recorder>(
+        &mut self,
+        position: Position,
+        record: &EventsRecord,
+        recorder: &mut R,
+    ) -> Decisions {
+        if position <= self.state.watermark {
+            return Decisions::default();
+        }
+        self.pass_time(record.time());
+        self.state.watermark = position;
+        match record {
+            EventsRecord::Event(event) => self.decide(position, event, recorder),
+            EventsRecord::Time(_) | EventsRecord::Plan { .. } => Decisions::default(),
+        }
+    }
+
+    fn decide<R: Recorder>(&mut self, position: Position, event: &Event, recorder: &mut R) -> Decisions {
+        let now = self.state.log_time;
+        if let Some(first) = self.state.window.insert(&event.key, &event.id, position.sequence, now) {
+            let duplicate = Duplicate {
+                key: event.key.clone(),
+                id: event.id.clone(),
+                position,
+                first: Position { sequence: first, ..position },
+            };
+            return Decisions { duplicate: Some(duplicate), ..Decisions::default() };
+        }
+        let mut decisions = Decisions::default();
+        let plan = Arc::clone(&self.plan);
+        let view = EventView::from(event);
+        for interest in plan.interests(&event.key) {
+            let sensor = &plan.sensors()[interest.sensor];
+            let passed = passed(sensor, &interest.dependencies, &view, recorder);
+            if passed.is_empty() {
+                continue;
+            }
+            for trigger in &sensor.triggers {
+                let mut step = Step { state: &mut self.state, sensor, trigger, event, position };
+                step.run(&passed, recorder, &mut decisions.actions);
+            }
+        }
+        decisions
+    }
+
+    /// Everything that is due by `at` happens, in the order of its time.
+    fn pass_time(&mut self, at: Timestamp) {
+        self.state.advance(at);
+        while let Some((&(due, sensor, trigger), ())) = self.resets.first_key_value() {
+            if due > self.state.log_time {
+                return;
+            }
+            self.resets.pop_first();
+            let plan = Arc::clone(&self.plan);
+            let sensor_ref = &plan.sensors()[sensor];
+            let trigger_ref = &sensor_ref.triggers[trigger];
+            self.state.release(&sensor_ref.name, &trigger_ref.name.trigger);
+            if let Some(next) = next_reset(trigger_ref, due) {
+                self.resets.insert((next, sensor, trigger), ());
+            }
+        }
+    }
+
+    /// The resets of a plan count from log time, which stands in the log and in each
+    /// checkpoint: wherever one restarts, the same are due.
+    fn schedule_resets(&mut self) {
+        self.resets.clear();
+        for (place, sensor) in self.plan.sensors().iter().enumerate() {
+            for (index, trigger) in sensor.triggers.iter().enumerate() {
+                if let Some(next) = next_reset(trigger, self.state.log_time) {
+                    self.resets.insert((next, place, index), ());
+                }
+            }
+        }
+    }
+}
+
+fn next_reset(trigger: &Trigger, after: Timestamp) -> Option<Timestamp> {
+    trigger.resets.iter().filter_map(|reset| reset.next_after(after)).min()
+}
+
+/// Those of `dependencies` whose filter lets the event through.
+fn passed<R: Recorder>(
+    sensor: &Sensor,
+    dependencies: &[usize],
+    view: &EventView<'_>,
+    recorder: &mut R,
+) -> Vec<usize> {
+    let pass = |index: &usize| {
+        let dependency = &sensor.dependencies[*index];
+        let mut trace = R::ON.then(Trace::default);
+        let verdict = dependency.filter.evaluate(view, trace.as_mut());
+        let passed = verdict.passes();
+        recorder.filtered(sensor, dependency, &verdict, trace);
+        passed
+    };
+    dependencies.iter().copied().filter(pass).collect()
+}
+
+/// One event at one trigger.
+struct Step<'a> {
+    state: &'a mut State,
+    sensor: &'a Sensor,
+    trigger: &'a Trigger,
+    event: &'a Event,
+    position: Position,
+}
+
+impl Step<'_> {
+    /// Handles each dependency that let the event through, in the order in which the
+    /// condition names them, as Argo Events does.
+    fn run<R: Recorder>(&mut self, passed: &[usize], recorder: &mut R, actions: &mut Vec<Action>) {
+        for &dependency in self.trigger.condition.dependencies() {
+            if !passed.contains(&dependency) {
+                continue;
+            }
+            if let Some(action) = self.satisfy(dependency, recorder) {
+                actions.push(action);
+            }
+        }
+    }
+
+    fn satisfy<R: Recorder>(&mut self, dependency: usize, recorder: &mut R) -> Option<Action> {
+        let (sensor, trigger) = (self.sensor, self.trigger);
+        let arrived = self.held(dependency);
+        let name = &sensor.dependencies[dependency].name;
+        if !trigger.condition.joins() {
+            return Some(self.fire(BTreeMap::from([(name.clone(), arrived)]), recorder));
+        }
+        let held = self.state.held(&sensor.name, &trigger.name.trigger);
+        let is_there = |other: usize| {
+            other == dependency
+                || held.is_some_and(|held| held.contains_key(&sensor.dependencies[other].name))
+        };
+        if !trigger.condition.holds(is_there) {
+            recorder.waits(sensor, trigger, name, held);
+            self.state.hold(sensor, &trigger.name.trigger, arrived);
+            return None;
+        }
+        let mut events = self.state.release(&sensor.name, &trigger.name.trigger);
+        events.insert(name.clone(), arrived);
+        Some(self.fire(events, recorder))
+    }
+
+    fn held(&self, dependency: usize) -> Held {
+        let dependency = &self.sensor.dependencies[dependency];
+        Held {
+            event: ActionEvent {
+                dependency: dependency.name.clone(),
+                key: self.event.key.clone(),
+                id: self.event.id.clone(),
+                position: self.position,
+                correlation: self.event.links.correlation.clone(),
+            },
+            links: self.event.links.clone(),
+            dependency: dependency.fingerprint,
+            since: self.state.log_time,
+        }
+    }
+
+    fn fire<R: Recorder>(&self, events: BTreeMap<String, Held>, recorder: &mut R) -> Action {
+        let trigger = self.trigger;
+        let identities =
+            events.values().map(|held| (held.event.dependency.as_str(), &held.event.key, &held.event.id));
+        let id = ActionId::new(&trigger.name, identities, 0);
+        let hops = events.values().map(|held| held.links.hops).max().unwrap_or_default();
+        let mut links = self.event.links.clone();
+        links.hops = hops.saturating_add(1);
+        links.causation = Some(self.event.id.to_string());
+        let now = self.state.log_time;
+        let action = Action {
+            id,
+            trigger: trigger.name.clone(),
+            definition: self.sensor.definition.clone(),
+            events: events.into_values().map(|held| held.event).collect(),
+            cause: self.position,
+            links,
+            decided_at: now,
+            expires_at: now.saturating_add(trigger.expires_after).unwrap_or(Timestamp::MAX),
+            generation: 0,
+            round: 0,
+            attempted: false,
+        };
+        recorder.fired(self.sensor, trigger, &action);
+        action
+    }
+}
+
+/// What a verdict means for the event.
+impl Verdict {
+    /// The event goes on to the conditions.
+    pub fn passes(&self) -> bool {
+        self.pass
+    }
+}

@@ -1,0 +1,75 @@
+//! An event, as filters and parameters see it.
+
+use std::cell::Cell;
+
+use jiff::Timestamp;
+use tripline_event::Event;
+
+/// The attributes and the payload of an event, borrowed.
+#[derive(Clone, Debug)]
+pub struct EventView<'a> {
+    /// The CloudEvents id.
+    pub id: &'a str,
+    /// The event source's name.
+    pub source: &'a str,
+    /// The CloudEvents type: the kind of the event source.
+    pub kind: &'a str,
+    /// The event's name.
+    pub subject: &'a str,
+    /// `datacontenttype`.
+    pub content_type: &'a str,
+    /// When the event was taken in; `None` is Go's zero time.
+    pub time: Option<Timestamp>,
+    /// The correlation id, as the producer sent it.
+    pub correlation: &'a str,
+    /// The payload.
+    pub data: Payload<'a>,
+}
+
+impl<'a> EventView<'a> {
+    /// The view of `event`.
+    pub fn of(event: &'a Event) -> Self {
+        Self {
+            id: event.id.as_str(),
+            source: &event.key.source,
+            kind: &event.kind,
+            subject: &event.key.name,
+            content_type: &event.content_type,
+            time: Some(event.time),
+            correlation: event.links.correlation.as_str(),
+            data: Payload::new(event.data.as_deref()),
+        }
+    }
+}
+
+/// A payload. Whether it is JSON is found out once, when it is first asked.
+#[derive(Clone, Debug)]
+pub struct Payload<'a> {
+    bytes: Option<&'a [u8]>,
+    text: Option<&'a str>,
+    valid: Cell<Option<bool>>,
+}
+
+impl<'a> Payload<'a> {
+    /// The payload of these bytes; `None` is no data at all.
+    pub fn new(bytes: Option<&'a [u8]>) -> Self {
+        let text = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok());
+        Self { bytes, text, valid: Cell::new(None) }
+    }
+
+    /// The bytes; `None` is no data at all, which is not the same as empty data.
+    pub fn bytes(&self) -> Option<&'a [u8]> {
+        self.bytes
+    }
+
+    /// The text, where it is one valid JSON value.
+    pub fn json(&self) -> Option<&'a str> {
+        let text = self.text?;
+        let valid = self.valid.get().unwrap_or_else(|| {
+            let valid = crate::path::valid(text);
+            self.valid.set(Some(valid));
+            valid
+        });
+        valid.then_some(text)
+    }
+}
