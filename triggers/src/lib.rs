@@ -6,6 +6,8 @@
 //!
 //! Not here: event sources, sensors. How an action is rendered is handed in.
 
+pub mod executor;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

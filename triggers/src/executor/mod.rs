@@ -1,0 +1,196 @@
+//! Carries actions out: order, concurrency, retries, expiry, dead letters.
+//!
+//! Each trigger has a queue of its own, and each attempt is a task of its own: a target
+//! that hangs or fails delays its own trigger alone. The actions of one trigger are
+//! started in the order of their positions; one that waits for its next attempt holds up
+//! none behind it.
+//!
+//! Promises: an action counts as open until the outcome that closes it is durable; an
+//! outcome is appended until the bus has it, and stored once; before the first attempt
+//! of an action, a record that it may have been attempted is durable.
+//!
+//! Not here: deciding, rendering, and how a target is called.
+
+mod policy;
+mod renderer;
+mod scope;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tripline_bus::Bus;
+use tripline_event::{Action, Clock, Event, Position, Timestamp, TriggerName};
+
+pub use policy::{RateLimit, RetryPolicy, Suspended, TriggerPolicy};
+pub use renderer::{Observer, RenderError, Renderer, Success, Unobserved};
+pub use scope::Scope;
+
+use crate::Trigger;
+
+/// The kinds of triggers that actions can be carried out by, by the key under `template`.
+pub type Kinds = BTreeMap<String, Arc<dyn Trigger>>;
+
+/// An action that is durable, for [`Executor::offer`].
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// Where it stands in the ACTIONS log.
+    pub position: Position,
+    /// The action.
+    pub action: Arc<Action>,
+    /// Its events in the order of `action.events`, where they are at hand; else they are
+    /// read from the EVENTS log when they are needed.
+    pub events: Option<Vec<Arc<Event>>>,
+    /// None for an action that was just decided; for one that was read back at a start,
+    /// what its earlier outcomes say.
+    pub recovered: Option<Recovered>,
+}
+
+/// What is known of an open action that was read back at a start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// The highest `attempt` in its `Attempted` and `Retrying` outcomes of this round; 0
+    /// where there are none.
+    pub prior_attempts: u32,
+}
+
+/// What an executor is made of.
+pub struct ExecutorParts {
+    /// Where ACTIONS and EVENTS are read, and OUTCOMES appended.
+    pub bus: Arc<dyn Bus>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What fills templates.
+    pub renderer: Arc<dyn Renderer>,
+    /// What carries out.
+    pub kinds: Kinds,
+    /// What is told.
+    pub observer: Arc<dyn Observer>,
+    /// Decides the jitter of retries, together with the action's id and the attempt.
+    pub seed: u64,
+    /// What is held in memory, and for how long a stop may take.
+    pub limits: Limits,
+}
+
+/// What an executor holds in memory, and how long it takes to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most open actions of one trigger in memory: waiting, running, waiting for a
+    /// retry, and waiting for their outcome to be durable. Those beyond stay in the
+    /// ACTIONS log and are read back when there is room.
+    pub actions_per_trigger: usize,
+    /// The most bytes of payloads that wait in memory for one trigger; those of further
+    /// actions are read back from the EVENTS log.
+    pub payload_bytes_per_trigger: usize,
+    /// How long attempts and outcomes may take after a stop.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            actions_per_trigger: 1024,
+            payload_bytes_per_trigger: 1 << 20,
+            grace: Duration::from_secs(20),
+        }
+    }
+}
+
+/// One trigger, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TriggerSnapshot {
+    /// The trigger.
+    pub trigger: TriggerName,
+    /// Actions that were not started yet, those that are only in the log included.
+    pub waiting: u64,
+    /// Actions whose attempt is running.
+    pub in_flight: u64,
+    /// Actions that wait for their next attempt.
+    pub retrying: u64,
+    /// When the oldest of all these was decided.
+    pub oldest_decided_at: Option<Timestamp>,
+    /// The error of the latest attempt that failed; none after one that succeeded.
+    pub last_error: Option<String>,
+    /// Why it is paused, where it is.
+    pub paused: Option<String>,
+}
+
+/// What [`Executor::drop_waiting`] dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DroppedCount {
+    /// Actions that were dropped.
+    pub dropped: u64,
+    /// Actions that wait in the log alone; those of them that match are dropped when
+    /// they are read back.
+    pub to_examine: u64,
+}
+
+/// Chooses actions.
+pub type ActionFilter = Arc<dyn Fn(&Action) -> bool + Send + Sync>;
+
+/// Carries actions out. Clones are the same executor.
+#[derive(Clone)]
+pub struct Executor {
+    parts: Arc<ExecutorParts>,
+}
+
+impl Executor {
+    /// An executor that carries nothing out before [`Self::run`].
+    pub fn new(parts: ExecutorParts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// Takes over an action that is durable. Never waits. Actions of one trigger are
+    /// offered in the order of their positions; at a start, first all that are open.
+    /// Offering one that is open already changes nothing.
+    pub fn offer(&self, decided: Decided) {
+        let _ = (decided, &self.parts);
+    }
+
+    /// Carries out what was and is offered until `stop`; then starts nothing more, waits
+    /// for attempts and outcomes as long as [`Limits::grace`], and returns whether all
+    /// have ended. What has not is open still and is offered again at the next start.
+    pub async fn run(&self, stop: CancellationToken) -> bool {
+        stop.cancelled().await;
+        true
+    }
+
+    /// The lowest position of an action that was offered and is not closed; `next` where
+    /// there is none. `next` must not be beyond what was offered.
+    pub fn low_water(&self, next: Position) -> Position {
+        next
+    }
+
+    /// Starts nothing more in `scope` until it is resumed; attempts that run go on. It is
+    /// remembered in this process alone.
+    pub fn pause(&self, scope: Scope, reason: &str) {
+        let _ = (scope, reason);
+    }
+
+    /// Takes back [`Self::pause`] of the same scope; false where there was none.
+    pub fn resume(&self, scope: &Scope) -> bool {
+        let _ = scope;
+        false
+    }
+
+    /// What is paused, and why.
+    pub fn paused(&self) -> Vec<(Scope, String)> {
+        Vec::new()
+    }
+
+    /// Drops actions that match and whose attempt is not running, each with an outcome
+    /// that gives `reason`.
+    pub fn drop_waiting(&self, filter: ActionFilter, reason: &str) -> DroppedCount {
+        let _ = (filter, reason);
+        DroppedCount::default()
+    }
+
+    /// Tells that [`Renderer::policy`] may answer otherwise than before.
+    pub fn policies_changed(&self) {}
+
+    /// Each trigger that was ever offered an action, as it stands, in the order of names.
+    pub fn snapshot(&self) -> Vec<TriggerSnapshot> {
+        Vec::new()
+    }
+}
