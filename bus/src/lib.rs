@@ -3,13 +3,22 @@
 //! A bus can append a batch, read from a position, trim below one, and compare-and-swap
 //! a key. That is all: acknowledgement, queues, retries and subscriptions are the daemon's.
 //!
-//! Promises, the same for each backend and held by [`conformance`]: what `append` or `put`
-//! returned is durable; records keep the order of their batch, and batches the order in
-//! which their futures completed or later; a record whose dedup id is known is stored once
-//! and answered with the first one's position; a reader sees each record once, in order,
-//! and without gaps but for what was trimmed.
+//! Promises, the same for each backend and held by the suite in `conformance` (a cargo
+//! feature): what `append` or `put` returned is durable; a batch is stored as a whole or
+//! not at all; records keep the order of their batch, and a batch that was answered stands
+//! before one that was begun afterwards; a record whose dedup id is known is stored once and
+//! answered with the first one's position; a reader sees each record once, in order, and
+//! without gaps but for what was trimmed.
 //!
 //! Not here: what the records mean.
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod embedded;
+mod limits;
+pub mod memory;
+
+pub use limits::{MAX_BATCH_BYTES, MAX_DEDUP_BYTES, MAX_KEY_BYTES, MAX_RECORD_BYTES};
 
 use std::future::Future;
 use std::pin::Pin;
@@ -43,6 +52,11 @@ impl Log {
             Self::Outcomes => "outcomes",
         }
     }
+
+    /// Its place in [`Log::ALL`].
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
 }
 
 /// A record to append.
@@ -54,13 +68,6 @@ pub struct Append {
     /// The record.
     pub record: Bytes,
 }
-
-/// The longest dedup id, in bytes.
-pub const MAX_DEDUP_BYTES: usize = 64;
-/// The longest key, in bytes. Keys are made of `A-Z a-z 0-9 - _ . / =`.
-pub const MAX_KEY_BYTES: usize = 256;
-/// The largest record and the largest value of a key that every backend takes, in bytes.
-pub const MAX_RECORD_BYTES: usize = 8 * 1024 * 1024;
 
 /// What became of a record that was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +94,7 @@ pub struct Extent {
     pub first: Position,
     /// Where the next record will stand.
     pub next: Position,
-    /// What its records take, in bytes.
+    /// What its records and their dedup ids take, in bytes, without the backend's own overhead.
     pub bytes: u64,
 }
 
@@ -138,6 +145,9 @@ pub enum WriteError {
         /// The revision that was expected.
         expected: Revision,
     },
+    /// The text is no key: it is empty, or has a character that keys cannot have.
+    #[error("`{0}` is no key: keys are made of `A-Z a-z 0-9 - _ . / =`")]
+    InvalidKey(String),
 }
 
 /// Why something could not be read.
@@ -170,18 +180,26 @@ pub enum ReadError {
 }
 
 /// The three logs and the key-value state.
+///
+/// Any future here may be dropped at any time. Dropping that of a write leaves open whether
+/// the write is stored, as [`WriteError::Unavailable`] does.
 pub trait Bus: Send + Sync + 'static {
     /// Appends the batch, in order and as a whole. Durable when it returns `Ok`; on
-    /// [`WriteError::Unavailable`] it may be durable too.
+    /// [`WriteError::Unavailable`] it may be durable too. An empty batch is `Ok` and stores
+    /// nothing. A batch with a record over [`MAX_RECORD_BYTES`], a dedup id over
+    /// [`MAX_DEDUP_BYTES`], or more than [`MAX_BATCH_BYTES`] in all is refused as
+    /// [`WriteError::TooLarge`].
     fn append(
         &self,
         log: Log,
         batch: Vec<Append>,
     ) -> BoxFuture<'_, Result<Vec<Appended>, WriteError>>;
 
-    /// The records from `from` on, `from` included; at most `max` of them, and about
-    /// `MAX_RECORD_BYTES` of bytes, but one at least where there is one. Returns at once;
-    /// an empty answer means that the end is reached.
+    /// The records from `from` on, `from` included (sequence 0 means the log's very first
+    /// record); at most `max` of them, and about [`MAX_RECORD_BYTES`] of bytes, but one at
+    /// least where there is one. Returns at once; an empty answer means that the end is
+    /// reached. The records of one answer may share one allocation: keep a copy of what is
+    /// kept for long.
     fn read(
         &self,
         log: Log,
@@ -189,20 +207,24 @@ pub trait Bus: Send + Sync + 'static {
         max: usize,
     ) -> BoxFuture<'_, Result<Vec<Stored>, ReadError>>;
 
-    /// Returns when there is a record at `from` or after it. May be dropped at any time.
+    /// Returns when there is a record at `from` or after it. Fails where [`Bus::read`] would
+    /// fail.
     fn wait(&self, log: Log, from: Position) -> BoxFuture<'_, Result<(), ReadError>>;
 
     /// How far the log reaches now.
     fn extent(&self, log: Log) -> BoxFuture<'_, Result<Extent, ReadError>>;
 
-    /// Removes all records before `below`. Their dedup ids may be forgotten with them.
+    /// Removes all records before `below`, and at most those that are there. Their dedup ids
+    /// may be forgotten with them; sequences are never used again. A position of another
+    /// incarnation removes nothing, and is no error: what stood before it is gone.
     fn trim(&self, log: Log, below: Position) -> BoxFuture<'_, Result<(), WriteError>>;
 
     /// The value of a key; `None` where it does not exist.
     fn get(&self, key: &str) -> BoxFuture<'_, Result<Option<Entry>, ReadError>>;
 
     /// Sets a key if its revision is still `expected`; [`Revision::ABSENT`] makes it.
-    /// Durable when it returns `Ok`.
+    /// Durable when it returns `Ok`. A key's revision is never used again, even when the key
+    /// is removed and made anew.
     fn put(
         &self,
         key: &str,
@@ -210,10 +232,11 @@ pub trait Bus: Send + Sync + 'static {
         expected: Revision,
     ) -> BoxFuture<'_, Result<Revision, WriteError>>;
 
-    /// Removes a key if its revision is still `expected`.
+    /// Removes a key if its revision is still `expected`. Removing a key that does not
+    /// exist, as [`Revision::ABSENT`], is `Ok`.
     fn delete(&self, key: &str, expected: Revision) -> BoxFuture<'_, Result<(), WriteError>>;
 
-    /// The keys that begin with `prefix` and come after `after` in byte order; at most `max`.
+    /// The keys that begin with `prefix` and come after `after`, in byte order; at most `max`.
     fn keys(
         &self,
         prefix: &str,
