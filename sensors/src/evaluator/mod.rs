@@ -11,6 +11,7 @@
 //!
 //! Not here: reading the log, writing checkpoints, carrying actions out, any clock.
 
+pub mod compile;
 pub mod plan;
 pub mod recorder;
 pub mod state;
@@ -24,11 +25,13 @@ use tripline_event::{
     Action, ActionEvent, ActionId, Event, EventId, EventKey, EventsRecord, Position,
 };
 
+pub use compile::Calendar;
 pub use plan::{Dependency, Plan, Recurrence, Sensor, Trigger};
 pub use recorder::{Off, Recorder};
 pub use state::{Held, SensorState, State, TriggerState};
 
-use crate::filter::{EventView, Trace, Verdict};
+use crate::filter::Trace;
+use crate::view::EventView;
 
 /// The version of the rules by which is decided. A checkpoint names it.
 pub const VERSION: u32 = 1;
@@ -142,7 +145,7 @@ impl Evaluator {
         }
         let mut decisions = Decisions::default();
         let plan = Arc::clone(&self.plan);
-        let view = EventView::from(event);
+        let view = EventView::of(event);
         for interest in plan.interests(&event.key) {
             let sensor = &plan.sensors()[interest.sensor];
             let passed = passed(sensor, &interest.dependencies, &view, recorder);
@@ -204,7 +207,7 @@ fn passed<R: Recorder>(
         let dependency = &sensor.dependencies[*index];
         let mut trace = R::ON.then(Trace::default);
         let verdict = dependency.filter.evaluate(view, trace.as_mut());
-        let passed = verdict.passes();
+        let passed = verdict.pass;
         recorder.filtered(sensor, dependency, &verdict, trace);
         passed
     };
@@ -238,7 +241,7 @@ impl Step<'_> {
         let (sensor, trigger) = (self.sensor, self.trigger);
         let arrived = self.held(dependency);
         let name = &sensor.dependencies[dependency].name;
-        if !trigger.condition.joins() {
+        if !trigger.condition.requires_and() {
             return Some(self.fire(BTreeMap::from([(name.clone(), arrived)]), recorder));
         }
         let held = self.state.held(&sensor.name, &trigger.name.trigger);
@@ -297,13 +300,5 @@ impl Step<'_> {
         };
         recorder.fired(self.sensor, trigger, &action);
         action
-    }
-}
-
-/// What a verdict means for the event.
-impl Verdict {
-    /// The event goes on to the conditions.
-    pub fn passes(&self) -> bool {
-        self.pass
     }
 }

@@ -143,7 +143,7 @@ fn retain_unchanged(state: &mut SensorState, sensor: &Sensor) {
         let Some(trigger) = sensor.trigger(trigger) else { return false };
         state.held.retain(|dependency, held| {
             sensor.dependency(dependency).is_some_and(|(index, dependency)| {
-                dependency.fingerprint == held.dependency && trigger.condition.names(index)
+                dependency.fingerprint == held.dependency && trigger.condition.dependencies().contains(&index)
             })
         });
         !state.held.is_empty()
