@@ -1,1 +1,23 @@
-//! Cron and calendar arithmetic: pure
+//! Cron and calendar arithmetic: which instants a schedule names.
+//!
+//! Two grammars share one engine. [`robfig`] reads the five fields that CronWorkflows
+//! and calendar event sources are written in; [`spec`] reads the JSON of Temporal's
+//! schedules. Both become a set of clock readings ([`reading`]), and the engine names
+//! the instants at which a clock in the schedule's zone shows one of them.
+//!
+//! Promises: ticks strictly increase, each is a whole second, and asking for the next one
+//! costs a bounded amount of work whatever the schedule, the zone and the year. What
+//! happens when clocks are changed is a stated rule ([`ClockChange`]). Zone data is
+//! bundled, so that the same build gives the same ticks on every machine.
+//!
+//! Not here: input or output, the clock of the machine and its time zone.
+
+pub mod clock_change;
+pub mod duration;
+pub mod reading;
+pub mod robfig;
+mod search;
+mod span;
+pub mod zone;
+
+pub use clock_change::{ClockChange, Gap, Overlap};
