@@ -60,6 +60,9 @@ pub enum OutcomeKind {
         attempt: u32,
         /// From the decision to here, in milliseconds.
         took_ms: u64,
+        /// The hops of the action's chain: what this led to goes on from there.
+        #[serde(default)]
+        hops: u16,
         /// What the target answered.
         result: TargetResult,
     },

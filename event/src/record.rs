@@ -384,6 +384,7 @@ mod tests {
                 round: 0,
                 attempt: 1,
                 took_ms: 3,
+                hops: 1,
                 result: crate::outcome::TargetResult::Http { status: 200 },
             },
         };
