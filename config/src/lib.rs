@@ -1,5 +1,34 @@
 //! Loading of YAML: documents, places, diagnostics, secret references.
+//!
+//! [`load`] finds and reads files, and gives objects whose every field knows its place.
+//! [`decode`] turns an object's value into a type, or into all that is wrong with it, by the
+//! JSON Schema of the type. [`Secrets`] finds what a secret reference names.
+//!
+//! Promises: every mistake of every file is reported, at its line and column; bad input harms
+//! nothing but the object that has it; no secret is in any text that this crate makes.
+//!
+//! Not here: what any kind of object means.
 
+pub mod codes;
+pub mod diagnostic;
+mod files;
+mod identity;
+pub mod limits;
+pub mod load;
+mod node;
+pub mod object;
+pub mod place;
 pub mod problem;
+mod scalar;
+mod source;
+mod suggest;
+mod yaml;
 
+pub use codes::Code;
+pub use diagnostic::Diagnostic;
+pub use files::{Input, fingerprint};
+pub use load::{KnownKind, Loaded, load};
+pub use object::Object;
+pub use place::{Place, Spot};
 pub use problem::{FieldPath, Problem, Severity, Step};
+pub use source::Sources;
