@@ -18,6 +18,12 @@ pub mod reading;
 pub mod robfig;
 mod search;
 mod span;
+pub mod spec;
 pub mod zone;
 
 pub use clock_change::{ClockChange, Gap, Overlap};
+
+/// The last whole second that is not after `at`, since 1970-01-01T00:00:00Z.
+fn whole_second(at: jiff::Timestamp) -> i64 {
+    at.as_second() - i64::from(at.subsec_nanosecond() < 0)
+}

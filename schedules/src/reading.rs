@@ -98,6 +98,27 @@ impl Readings {
         None
     }
 
+    /// A reading up to which all are in the set, if `local` is: the end of the run of
+    /// seconds, minutes, hours or days that it is in, or earlier.
+    pub fn end_of_run(&self, local: LocalSecond) -> LocalSecond {
+        let second = local.rem_euclid(DAY_S);
+        // The run of bits that begins with `value`, of `count` units of `unit_s` seconds.
+        let run = |mask: u64, value: i64, count: i64, unit_s: i64| {
+            let ones = i64::from((!(mask >> value)).trailing_zeros()).min(count - value);
+            local - second.rem_euclid(unit_s) + ones * unit_s
+        };
+        if self.seconds & SIXTY != SIXTY {
+            return run(self.seconds, second % 60, 60, 1);
+        }
+        if self.minutes & SIXTY != SIXTY {
+            return run(self.minutes, second / 60 % 60, 60, 60);
+        }
+        if !self.names_every_hour() {
+            return run(u64::from(self.hours), second / 3600, 24, 3600);
+        }
+        local - second + DAY_S
+    }
+
     /// The first named day from `from` to `last`, as days since 1970-01-01.
     fn next_day(&self, from: i64, last: i64) -> Option<i64> {
         let (mut year, mut month, mut day_of_month) = date_of(from);

@@ -57,8 +57,19 @@ impl Span {
         Some(span)
     }
 
-    /// Whether `instant` is in the stretch.
-    pub fn contains(&self, instant: i64) -> bool {
+    /// The stretch around `instant`: `cache` if it is that, and else it is put there.
+    pub fn cached<'c>(
+        zone: &TimeZone,
+        instant: i64,
+        cache: &'c mut Option<Self>,
+    ) -> Option<&'c Self> {
+        if !cache.is_some_and(|span| span.contains(instant)) {
+            *cache = Some(Self::around(zone, instant)?);
+        }
+        cache.as_ref()
+    }
+
+    fn contains(&self, instant: i64) -> bool {
         self.start.is_none_or(|start| start.at <= instant)
             && self.end.is_none_or(|end| instant < end.at)
     }

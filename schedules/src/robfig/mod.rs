@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::reading::{DayRule, Readings, Years, start_of_year, year_of};
 use crate::search::Search;
 use crate::span::Span;
-use crate::{ClockChange, duration, zone};
+use crate::{ClockChange, duration, whole_second, zone};
 use field::{DAY_OF_MONTH, DAY_OF_WEEK, FieldSet, HOUR, MINUTE, MONTH};
 
 /// A schedule that does not occur within so many years after a time never does.
@@ -136,7 +136,12 @@ impl Cron {
         let next = match &self.kind {
             Kind::Every(delay_s) => after.checked_add(*delay_s)?,
             Kind::Readings(readings) => {
-                let search = Search { readings, zone: &self.zone, clock_change: self.clock_change };
+                let search = Search {
+                    readings,
+                    excluded: &[],
+                    zone: &self.zone,
+                    clock_change: self.clock_change,
+                };
                 let from = after + 1;
                 let offset = self.zone.to_offset(Timestamp::from_second(from).ok()?).seconds();
                 let last_year = year_of(from + i64::from(offset)) + YEARS_AHEAD;
@@ -145,11 +150,6 @@ impl Cron {
         };
         Timestamp::from_second(next).ok()
     }
-}
-
-/// The last whole second that is not after `at`.
-pub(crate) fn whole_second(at: Timestamp) -> i64 {
-    at.as_second() - i64::from(at.subsec_nanosecond() < 0)
 }
 
 /// Takes a zone off the front of a schedule.
