@@ -10,6 +10,7 @@
 //! Not here: what any kind of object means.
 
 pub mod codes;
+pub mod decode;
 pub mod diagnostic;
 mod files;
 mod identity;
@@ -20,15 +21,21 @@ pub mod object;
 pub mod place;
 pub mod problem;
 mod scalar;
+pub mod schema;
+pub mod secret;
 mod source;
 mod suggest;
+mod types;
 mod yaml;
 
 pub use codes::Code;
+pub use decode::{Decoded, decode, schema_of};
 pub use diagnostic::Diagnostic;
 pub use files::{Input, fingerprint};
 pub use load::{KnownKind, Loaded, load};
 pub use object::Object;
 pub use place::{Place, Spot};
 pub use problem::{FieldPath, Problem, Severity, Step};
+pub use schema::{Dialect, validate};
+pub use secret::{ConfigMapRef, Secret, SecretError, SecretRef, Secrets};
 pub use source::Sources;
