@@ -100,6 +100,10 @@ pub(super) async fn keys_come_in_order_and_in_pages(mut site: Box<dyn Site>) {
         ("b/", None, 0, ""),
         ("d", None, 100, ""),
         ("c", Some("c"), 100, ""),
+        ("", Some(""), 1, "a"),
+        ("", Some(&"b".repeat(1000)), 100, "c"),
+        (&"b".repeat(1000), None, 100, ""),
+        ("ä", Some("ä b"), 100, ""),
     ] {
         let found = bus.keys(prefix, after, max).await.unwrap().join(" ");
         assert_eq!(found, expected, "keys({prefix:?}, {after:?}, {max})");
