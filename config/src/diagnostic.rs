@@ -1,7 +1,7 @@
 //! A mistake at its place, as a person or a tool is told of it.
 
 use std::cmp::Ordering;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
@@ -90,13 +90,31 @@ impl Severity {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { severity, code, place, message, .. } = self;
-        write!(f, "{place}: {}[{code}]: {message}", severity.word())?;
+        let place = self.place.to_string();
+        let (word, code) = (self.severity.word(), &self.code);
+        write!(f, "{}: {word}[{code}]: {}", Clean(&place), Clean(&self.message))?;
         if let Some(subject) = self.subject() {
-            write!(f, "\n  in {subject}")?;
+            write!(f, "\n  in {}", Clean(&subject))?;
         }
         if let Some(help) = &self.help {
-            write!(f, "\n  help: {help}")?;
+            write!(f, "\n  help: {}", Clean(help))?;
+        }
+        Ok(())
+    }
+}
+
+/// Text that may come from a file: control characters, which could start a new line or
+/// command a terminal, are shown by their escapes.
+pub(crate) struct Clean<'t>(pub &'t str);
+
+impl fmt::Display for Clean<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for char in self.0.chars() {
+            if char.is_control() {
+                write!(f, "{}", char.escape_default())?;
+            } else {
+                f.write_char(char)?;
+            }
         }
         Ok(())
     }

@@ -146,13 +146,13 @@ fn is_yaml(path: &Path) -> bool {
 }
 
 /// The bytes of a file, up to the bound.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Diagnostic> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
     let name = name(path);
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| unreadable(&name, &error))?;
+    let file = std::fs::File::open(path).map_err(|error| Box::new(unreadable(&name, &error)))?;
     file.take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(&name, &error))?;
+        .map_err(|error| Box::new(unreadable(&name, &error)))?;
     Ok(bytes)
 }
 

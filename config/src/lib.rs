@@ -18,6 +18,7 @@ pub mod limits;
 pub mod load;
 mod node;
 pub mod object;
+pub mod output;
 pub mod place;
 pub mod problem;
 mod scalar;

@@ -81,7 +81,7 @@ pub fn load(inputs: &[Input], known: &[KnownKind]) -> Loaded {
     for path in &found.files {
         match files::read(path) {
             Ok(bytes) => loader.bytes(&files::name(path), &bytes),
-            Err(diagnostic) => loader.lose(diagnostic),
+            Err(diagnostic) => loader.lose(*diagnostic),
         }
     }
     let mut loaded = loader.loaded;
