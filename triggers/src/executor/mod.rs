@@ -11,9 +11,19 @@
 //!
 //! Not here: deciding, rendering, and how a target is called.
 
+mod attempt;
+mod core;
+mod history;
+mod letter;
 mod policy;
+mod queue;
+mod recorder;
+mod recovered;
 mod renderer;
 mod scope;
+mod state;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +36,8 @@ use tripline_event::{Action, Clock, Event, Position, Timestamp, TriggerName};
 pub use policy::{RateLimit, RetryPolicy, Suspended, TriggerPolicy};
 pub use renderer::{Observer, RenderError, Renderer, Success, Unobserved};
 pub use scope::Scope;
+
+use core::Core;
 
 use crate::Trigger;
 
@@ -132,65 +144,74 @@ pub type ActionFilter = Arc<dyn Fn(&Action) -> bool + Send + Sync>;
 /// Carries actions out. Clones are the same executor.
 #[derive(Clone)]
 pub struct Executor {
-    parts: Arc<ExecutorParts>,
+    core: Arc<Core>,
 }
 
 impl Executor {
     /// An executor that carries nothing out before [`Self::run`].
     pub fn new(parts: ExecutorParts) -> Self {
-        Self { parts: Arc::new(parts) }
+        Self { core: Arc::new(Core::new(parts)) }
     }
 
     /// Takes over an action that is durable. Never waits. Actions of one trigger are
     /// offered in the order of their positions; at a start, first all that are open.
     /// Offering one that is open already changes nothing.
     pub fn offer(&self, decided: Decided) {
-        let _ = (decided, &self.parts);
+        self.core.state().offer(decided);
+        self.core.changed.notify_one();
     }
 
     /// Carries out what was and is offered until `stop`; then starts nothing more, waits
     /// for attempts and outcomes as long as [`Limits::grace`], and returns whether all
     /// have ended. What has not is open still and is offered again at the next start.
+    /// Where the future is dropped, everything ends at once. To be called once.
     pub async fn run(&self, stop: CancellationToken) -> bool {
-        stop.cancelled().await;
-        true
+        Arc::clone(&self.core).run(stop).await
     }
 
     /// The lowest position of an action that was offered and is not closed; `next` where
     /// there is none. `next` must not be beyond what was offered.
     pub fn low_water(&self, next: Position) -> Position {
-        next
+        self.core.state().low_water(next)
     }
 
     /// Starts nothing more in `scope` until it is resumed; attempts that run go on. It is
     /// remembered in this process alone.
     pub fn pause(&self, scope: Scope, reason: &str) {
-        let _ = (scope, reason);
+        self.core.state().pause(scope, reason);
     }
 
     /// Takes back [`Self::pause`] of the same scope; false where there was none.
     pub fn resume(&self, scope: &Scope) -> bool {
-        let _ = scope;
-        false
+        let was = self.core.state().resume(scope);
+        self.core.changed.notify_one();
+        was
     }
 
     /// What is paused, and why.
     pub fn paused(&self) -> Vec<(Scope, String)> {
-        Vec::new()
+        self.core.state().paused()
     }
 
-    /// Drops actions that match and whose attempt is not running, each with an outcome
-    /// that gives `reason`.
-    pub fn drop_waiting(&self, filter: ActionFilter, reason: &str) -> DroppedCount {
-        let _ = (filter, reason);
-        DroppedCount::default()
+    /// Drops the actions that match, but for those whose attempt is running, each with an
+    /// outcome that gives `reason`. `filter` must not call the executor.
+    pub fn drop_waiting(&self, filter: &ActionFilter, reason: &str) -> DroppedCount {
+        let (taken, to_examine) = self.core.state().take_matching(filter, &reason.into());
+        for (queue, waiting) in &taken {
+            self.core.drop_action(*queue, waiting, reason);
+        }
+        self.core.changed.notify_one();
+        DroppedCount { dropped: taken.len() as u64, to_examine }
     }
 
     /// Tells that [`Renderer::policy`] may answer otherwise than before.
-    pub fn policies_changed(&self) {}
+    pub fn policies_changed(&self) {
+        self.core.state().touch_all();
+        self.core.changed.notify_one();
+    }
 
     /// Each trigger that was ever offered an action, as it stands, in the order of names.
     pub fn snapshot(&self) -> Vec<TriggerSnapshot> {
-        Vec::new()
+        self.core.state().snapshot()
     }
 }

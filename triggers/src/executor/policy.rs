@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+use tripline_event::Action;
+
 /// How the actions of one trigger are started and tried again. The daemon makes it from
 /// the sensor's definition; it is asked for before each start, so that a changed sensor
 /// takes effect on what waits.
@@ -67,4 +70,30 @@ impl Default for RetryPolicy {
             steps: None,
         }
     }
+}
+
+impl RetryPolicy {
+    /// How long to wait after attempt `attempt` (from 1) of `action` failed. The same
+    /// for the same seed, action, round and attempt, whatever else goes on.
+    pub(super) fn delay(&self, attempt: u32, action: &Action, seed: u64) -> Duration {
+        let longest = self.max.as_secs_f64();
+        let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+        let plain = self.initial.as_secs_f64() * self.factor.powi(exponent);
+        let jittered = plain * (1.0 + self.jitter * fraction(attempt, action, seed));
+        // `clamp` would pass on the NaN of 0 × infinity.
+        let wait = if jittered < longest { jittered.max(0.0) } else { longest };
+        Duration::from_secs_f64(wait)
+    }
+}
+
+/// A number from 0 up to 1 that looks random.
+fn fraction(attempt: u32, action: &Action, seed: u64) -> f64 {
+    let mut hash = Sha256::new();
+    hash.update(seed.to_be_bytes());
+    hash.update(action.round.to_be_bytes());
+    hash.update(attempt.to_be_bytes());
+    hash.update(action.id.as_str().as_bytes());
+    let digest = hash.finalize();
+    let bits = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }

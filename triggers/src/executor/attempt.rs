@@ -1,0 +1,231 @@
+//! One attempt to carry an action out, and what follows from how it ended.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tripline_event::outcome::TargetResult;
+use tripline_event::{Action, Cause, Event, Outcome, OutcomeKind, Timestamp};
+
+use super::core::Core;
+use super::queue::Waiting;
+use super::recorder::Closing;
+use super::state::QueueId;
+use super::{RenderError, Success, history, letter};
+use crate::{Attempt, RenderedAction, Trigger, TriggerError};
+
+impl Core {
+    /// Makes one attempt.
+    pub(super) async fn attempt(&self, queue: QueueId, mut waiting: Waiting) {
+        let action = Arc::clone(&waiting.action);
+        let events = match self.events_of(&mut waiting).await {
+            Ok(events) => events,
+            Err(gone) => return self.bury(queue, &waiting, Cause::Render, &gone, Err(&gone)),
+        };
+        let (rendered, kind) = match self.render(&action, &events) {
+            Ok(rendered) => rendered,
+            Err(RenderError { cause, reason }) => {
+                return self.bury(queue, &waiting, cause, &reason, Ok(&events));
+            }
+        };
+        waiting.attempts += 1;
+        if !waiting.on_record {
+            self.recorder.record(&self.attempted(&waiting)).await;
+            waiting.on_record = true;
+        }
+        self.parts.observer.on_started(&action, waiting.attempts);
+        let started = self.parts.clock.now();
+        let attempt =
+            Attempt { rendered: &rendered, number: waiting.attempts, uncertain: waiting.uncertain };
+        // What the trigger holds is not used again after it has panicked.
+        let answer = AssertUnwindSafe(async { kind.carry_out(attempt).await }).catch_unwind().await;
+        let answer = answer.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+        match answer {
+            Ok(result) => self.succeeded(queue, &waiting, result, started),
+            Err(TriggerError::Refused { cause, reason }) => {
+                self.bury(queue, &waiting, cause, &reason, Ok(&events));
+            }
+            Err(TriggerError::Retry { reason, after }) => {
+                self.failed(queue, waiting, reason, after, &events);
+            }
+        }
+    }
+
+    /// Makes a dead letter of an action that expired before it was started.
+    pub(super) async fn expire(&self, queue: QueueId, mut waiting: Waiting) {
+        let error = match &waiting.last_error {
+            Some(error) => {
+                let number = waiting.attempts + 1;
+                format!("expired before attempt {number} could be made; the last error: {error}")
+            }
+            None => format!("expired at {} before it was started", waiting.action.expires_at),
+        };
+        let events = self.events_of(&mut waiting).await;
+        let events = events.as_deref().map_err(String::as_str);
+        self.bury(queue, &waiting, Cause::Expired, &error, events);
+    }
+
+    /// Drops an action.
+    pub(super) fn drop_action(&self, queue: QueueId, waiting: &Waiting, reason: &str) {
+        let action = &waiting.action;
+        self.parts.observer.on_dropped(action, reason);
+        let kind = OutcomeKind::Dropped {
+            action: action.id.clone(),
+            trigger: action.trigger.clone(),
+            round: action.round,
+            reason: reason.to_owned(),
+        };
+        self.recorder.push(&self.outcome(action, kind), Some(closing(queue, waiting)));
+    }
+
+    async fn events_of(&self, waiting: &mut Waiting) -> Result<Vec<Arc<Event>>, String> {
+        match waiting.events.take() {
+            Some(events) => Ok(events),
+            None => history::events(self.parts.bus.as_ref(), &waiting.action).await,
+        }
+    }
+
+    fn render(
+        &self,
+        action: &Arc<Action>,
+        events: &[Arc<Event>],
+    ) -> Result<(RenderedAction, &Arc<dyn Trigger>), RenderError> {
+        let renderer = &self.parts.renderer;
+        let rendered = catch_unwind(AssertUnwindSafe(|| renderer.render(action, events)))
+            .unwrap_or_else(|panic| {
+                let reason = format!("rendering panicked: {}", message(panic.as_ref()));
+                Err(RenderError { cause: Cause::Render, reason })
+            })?;
+        let kind = self.parts.kinds.get(&rendered.kind).ok_or_else(|| RenderError {
+            cause: Cause::Refused,
+            reason: format!("trigger kind `{}` is not there in this build", rendered.kind),
+        })?;
+        Ok((rendered, kind))
+    }
+
+    fn succeeded(
+        &self,
+        queue: QueueId,
+        waiting: &Waiting,
+        result: TargetResult,
+        started: Timestamp,
+    ) {
+        let action = &waiting.action;
+        let now = self.parts.clock.now();
+        let since_decided = between(action.decided_at, now);
+        let success = Success {
+            attempt: waiting.attempts,
+            result: &result,
+            attempt_took: between(started, now),
+            since_decided,
+        };
+        self.parts.observer.on_succeeded(action, &success);
+        let kind = OutcomeKind::Succeeded {
+            action: action.id.clone(),
+            trigger: action.trigger.clone(),
+            round: action.round,
+            attempt: waiting.attempts,
+            took_ms: u64::try_from(since_decided.as_millis()).unwrap_or(u64::MAX),
+            hops: action.links.hops,
+            result,
+        };
+        self.close(queue, waiting, kind, None);
+    }
+
+    fn failed(
+        &self,
+        queue: QueueId,
+        mut waiting: Waiting,
+        reason: String,
+        after: Option<Duration>,
+        events: &[Arc<Event>],
+    ) {
+        let action = Arc::clone(&waiting.action);
+        let policy = self.parts.renderer.policy(&action).retry;
+        let attempt = waiting.attempts;
+        if policy.steps.is_some_and(|steps| attempt >= steps) {
+            let error = format!("attempt {attempt}, the last one, failed: {reason}");
+            return self.bury(queue, &waiting, Cause::Exhausted, &error, Ok(events));
+        }
+        let wait = policy.delay(attempt, &action, self.parts.seed);
+        let wait = after.map_or(wait, |asked| asked.max(wait));
+        let next = self.parts.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);
+        if next >= action.expires_at {
+            let error = format!(
+                "attempt {attempt} failed and it expires at {} before the next one: {reason}",
+                action.expires_at
+            );
+            return self.bury(queue, &waiting, Cause::Expired, &error, Ok(events));
+        }
+        let error = letter::cut(reason);
+        self.parts.observer.on_retry(&action, attempt, &error, next);
+        let kind = OutcomeKind::Retrying {
+            action: action.id.clone(),
+            trigger: action.trigger.clone(),
+            round: action.round,
+            attempt,
+            error: error.clone(),
+            next,
+        };
+        self.recorder.push(&self.outcome(&action, kind), None);
+        waiting.uncertain = true;
+        waiting.last_error = Some(error.clone());
+        self.retry(queue, waiting, next, error);
+    }
+
+    fn bury(
+        &self,
+        queue: QueueId,
+        waiting: &Waiting,
+        cause: Cause,
+        error: &str,
+        events: Result<&[Arc<Event>], &str>,
+    ) {
+        self.parts.observer.on_dead_letter(&waiting.action, cause, error);
+        let letter = letter::dead_letter(&waiting.action, waiting.attempts, cause, error, events);
+        let last_error = Some(letter.error.clone());
+        self.close(queue, waiting, OutcomeKind::DeadLettered(Box::new(letter)), last_error);
+    }
+
+    fn close(
+        &self,
+        queue: QueueId,
+        waiting: &Waiting,
+        kind: OutcomeKind,
+        last_error: Option<String>,
+    ) {
+        let outcome = self.outcome(&waiting.action, kind);
+        self.ended(queue, waiting.position, last_error);
+        self.recorder.push(&outcome, Some(closing(queue, waiting)));
+    }
+
+    fn attempted(&self, waiting: &Waiting) -> Outcome {
+        let Action { id, round, .. } = waiting.action.as_ref();
+        let kind =
+            OutcomeKind::Attempted { action: id.clone(), round: *round, attempt: waiting.attempts };
+        self.outcome(&waiting.action, kind)
+    }
+
+    fn outcome(&self, action: &Action, kind: OutcomeKind) -> Outcome {
+        Outcome { at: self.parts.clock.now(), correlation: Some(action.links.root().clone()), kind }
+    }
+}
+
+fn closing(queue: QueueId, waiting: &Waiting) -> Closing {
+    Closing { queue, position: waiting.position, action: Arc::clone(&waiting.action) }
+}
+
+fn between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> TriggerError {
+    TriggerError::Retry { reason: format!("the attempt panicked: {}", message(panic)), after: None }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

@@ -1,0 +1,186 @@
+//! What runs: the loop that starts attempts, and the end of it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tripline_event::{Position, Timestamp};
+
+use super::queue::{Step, Waiting};
+use super::recorder::{Closing, Recorder};
+use super::state::{QueueId, State};
+use super::{ExecutorParts, history};
+
+/// The longest sleep: the clock may be set while it lasts.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// What the clones of an executor share.
+pub(super) struct Core {
+    pub(super) parts: ExecutorParts,
+    state: Mutex<State>,
+    pub(super) recorder: Recorder,
+    /// Something may be done in a queue.
+    pub(super) changed: Notify,
+    tasks: TaskTracker,
+    /// Ends all tasks at once.
+    kill: CancellationToken,
+}
+
+impl Core {
+    pub(super) fn new(parts: ExecutorParts) -> Self {
+        Self {
+            state: Mutex::new(State::new(parts.limits)),
+            parts,
+            recorder: Recorder::default(),
+            changed: Notify::new(),
+            tasks: TaskTracker::new(),
+            kill: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs until `stop`, and returns whether everything that ran has ended.
+    pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) -> bool {
+        // Where this future is dropped, the attempts end, too.
+        let _kill = self.kill.clone().drop_guard();
+        let closed = |closings: Vec<Closing>| self.closed(&closings);
+        let held = |error: &_, waiting| self.parts.observer.on_outcomes_held(error, waiting);
+        let work = async {
+            self.dispatch(&stop).await;
+            self.wind_down().await
+        };
+        tokio::select! {
+            biased;
+            ended = work => ended,
+            never = self.recorder.write(self.parts.bus.as_ref(), held, closed) => match never {},
+        }
+    }
+
+    async fn dispatch(self: &Arc<Self>, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            self.start_what_is_due();
+            let sleep = self.until_next_timer();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => {}
+            }
+        }
+    }
+
+    fn until_next_timer(&self) -> Option<Duration> {
+        let at = self.state().next_timer()?;
+        let wait = at.duration_since(self.parts.clock.now());
+        Some(Duration::try_from(wait).unwrap_or_default().min(LONGEST_SLEEP))
+    }
+
+    fn start_what_is_due(self: &Arc<Self>) {
+        let now = self.parts.clock.now();
+        loop {
+            // Its own statement: the lock is not held below.
+            let next = self.state().next_dirty(now);
+            let Some((queue, head)) = next else { return };
+            if let Some(head) = head {
+                let policy = self.parts.renderer.policy(&head);
+                let any_target_paused = self.state().any_target_paused();
+                let target = any_target_paused.then(|| self.parts.renderer.target(&head));
+                let steps = self.state().take(queue, now, &head, &policy, target.flatten());
+                steps.into_iter().for_each(|step| self.act(queue, step));
+            }
+            let reads = self.state().begins_to_read(queue);
+            if let Some(from) = reads {
+                let core = Arc::clone(self);
+                self.spawn(async move { core.read_back(queue, from).await });
+            }
+        }
+    }
+
+    fn act(self: &Arc<Self>, queue: QueueId, step: Step) {
+        let core = Arc::clone(self);
+        match step {
+            Step::Start(waiting) => self.spawn(async move { core.attempt(queue, waiting).await }),
+            Step::Expire(waiting) => self.spawn(async move { core.expire(queue, waiting).await }),
+            Step::Drop(waiting) => {
+                self.drop_action(queue, &waiting, "its trigger is suspended and drops what waits");
+            }
+        }
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let kill = self.kill.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = kill.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
+    async fn read_back(&self, queue: QueueId, from: Position) {
+        let trigger = self.state().queue(queue).trigger.clone();
+        // More than have room would be read in vain.
+        let max = self.parts.limits.actions_per_trigger.clamp(1, history::READ_RECORDS);
+        let mut from = Some(from);
+        while let Some(position) = from {
+            let records = history::actions(self.parts.bus.as_ref(), position, &trigger, max).await;
+            let (dropped, more) = self.state().read_back(queue, records);
+            for (waiting, reason) in dropped {
+                self.drop_action(queue, &waiting, &reason);
+            }
+            self.changed.notify_one();
+            from = more;
+        }
+    }
+
+    /// An attempt ended for good. Its outcome is pushed after this.
+    pub(super) fn ended(&self, queue: QueueId, position: Position, last_error: Option<String>) {
+        let mut state = self.state();
+        state.queue(queue).ended(position);
+        state.queue(queue).last_error = last_error;
+        state.touch(queue);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// An attempt failed and is made again at `next`.
+    pub(super) fn retry(&self, queue: QueueId, waiting: Waiting, next: Timestamp, error: String) {
+        let mut state = self.state();
+        state.queue(queue).retry(waiting, next);
+        state.queue(queue).last_error = Some(error);
+        state.touch(queue);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    fn closed(&self, closings: &[Closing]) {
+        let mut state = self.state();
+        for closing in closings {
+            state.closed(closing.queue, closing.position);
+        }
+        drop(state);
+        self.changed.notify_one();
+        for closing in closings {
+            self.parts.observer.on_closed(closing.position, &closing.action);
+        }
+    }
+
+    /// Waits for attempts, which may take three quarters of the grace period so that
+    /// outcomes have the rest.
+    async fn wind_down(&self) -> bool {
+        self.state().stop();
+        self.tasks.close();
+        let grace = self.parts.limits.grace;
+        let ended = timeout(grace * 3 / 4, self.tasks.wait()).await.is_ok();
+        self.kill.cancel();
+        let recorded = timeout(grace / 4, self.recorder.emptied()).await.is_ok();
+        ended && recorded
+    }
+}
