@@ -1,1 +1,3 @@
-//! End to end, crash tests and benchmarks against the real daemon
+//! End to end, crash tests and benchmarks against the real daemon; and the simulation.
+
+pub mod simulation;

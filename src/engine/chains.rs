@@ -1,0 +1,122 @@
+//! Which chain a workflow's name belongs to.
+//!
+//! A workflow that Tripline submitted often publishes a message with its own name as the
+//! correlation id. Such a message goes on with the chain that led to the workflow.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use tripline_event::event::Links;
+use tripline_event::outcome::TargetResult;
+use tripline_event::{ActionId, CorrelationId};
+
+/// How many of the latest workflows are remembered.
+pub const REMEMBERED: usize = 100_000;
+
+/// The latest workflows that were submitted, by name.
+#[derive(Debug, Default)]
+pub struct Chains {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    by_name: HashMap<Box<str>, Link>,
+    order: VecDeque<Box<str>>,
+}
+
+#[derive(Clone, Debug)]
+struct Link {
+    namespace: Box<str>,
+    action: ActionId,
+    root: CorrelationId,
+    hops: u16,
+}
+
+impl Chains {
+    /// An action of the chain `root` with so many hops led to this result.
+    pub fn learn(&self, result: &TargetResult, action: &ActionId, root: &CorrelationId, hops: u16) {
+        let TargetResult::Workflow { namespace, name, .. } = result else { return };
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let link = Link {
+            namespace: namespace.as_str().into(),
+            action: action.clone(),
+            root: root.clone(),
+            hops,
+        };
+        if inner.by_name.insert(name.as_str().into(), link).is_none() {
+            inner.order.push_back(name.as_str().into());
+        }
+        if inner.order.len() > REMEMBERED
+            && let Some(oldest) = inner.order.pop_front()
+        {
+            inner.by_name.remove(&oldest);
+        }
+    }
+
+    /// Where the correlation id is the name of a workflow of the same namespace, the
+    /// event goes on with its chain. The correlation id itself stays as it was sent.
+    pub fn resolve(&self, namespace: &str, links: &mut Links) {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(link) = inner.by_name.get(links.correlation.as_str()) else { return };
+        if *link.namespace != *namespace {
+            return;
+        }
+        if link.root != links.correlation {
+            links.chain = Some(link.root.clone());
+        }
+        links.hops = links.hops.max(link.hops);
+        links.causation.get_or_insert_with(|| link.action.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workflow(name: &str) -> TargetResult {
+        TargetResult::Workflow {
+            target: "local".into(),
+            namespace: "ci".into(),
+            name: name.into(),
+            already: false,
+        }
+    }
+
+    fn resolved(chains: &Chains, namespace: &str, correlation: &str) -> Links {
+        let mut links = Links::first(CorrelationId(correlation.into()));
+        chains.resolve(namespace, &mut links);
+        links
+    }
+
+    #[test]
+    fn the_name_of_a_workflow_goes_on_with_its_chain() {
+        let chains = Chains::default();
+        chains.learn(&workflow("deploy-x"), &ActionId("a1".into()), &CorrelationId("build-7".into()), 1);
+        let links = resolved(&chains, "ci", "deploy-x");
+        assert_eq!(links.correlation.as_str(), "deploy-x");
+        assert_eq!(links.root().as_str(), "build-7");
+        assert_eq!((links.hops, links.causation.as_deref()), (1, Some("a1")));
+    }
+
+    #[test]
+    fn another_name_or_namespace_begins_a_chain_of_its_own() {
+        let chains = Chains::default();
+        chains.learn(&workflow("deploy-x"), &ActionId("a1".into()), &CorrelationId("build-7".into()), 1);
+        for (namespace, name) in [("prod", "deploy-x"), ("ci", "deploy-y")] {
+            assert_eq!(resolved(&chains, namespace, name), Links::first(CorrelationId(name.into())));
+        }
+    }
+
+    #[test]
+    fn only_the_latest_are_remembered() {
+        let chains = Chains::default();
+        for number in 0..=REMEMBERED {
+            let name = format!("w-{number}");
+            chains.learn(&workflow(&name), &ActionId("a".into()), &CorrelationId("c".into()), 1);
+        }
+        assert!(resolved(&chains, "ci", "w-0").chain.is_none());
+        assert!(resolved(&chains, "ci", "w-1").chain.is_some());
+        assert_eq!(chains.inner.lock().unwrap().by_name.len(), REMEMBERED);
+    }
+}

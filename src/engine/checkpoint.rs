@@ -1,0 +1,318 @@
+//! Checkpoints: the evaluator's state as it was at a place in the log.
+//!
+//! A checkpoint is a manifest over chunks. Chunks are written first and never changed; the
+//! manifest follows, by compare-and-swap on `state/head`. Only what changed is written:
+//! the sensors whose half-met conditions changed, and the segments of the window of event
+//! ids that are new or not full.
+//!
+//! A chunk is named after the checkpoint that wrote it, so that a run of checkpoints
+//! refers to it and then none any more. The first checkpoint of each hour is kept under
+//! `state/checkpoint/`, with its chunks, so that the past can be explained.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tripline_bus::{Bus, ReadError, Revision, WriteError};
+use tripline_event::{FORMAT, ObjectName, Position, Timestamp};
+use tripline_sensors::evaluator::window::{Window, WindowError};
+use tripline_sensors::evaluator::{SensorState, State, VERSION};
+
+const HEAD: &str = "state/head";
+/// Of the checkpoints of this time only the first is kept.
+const KEPT_EVERY_SECONDS: i64 = 3600;
+
+/// What a checkpoint says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// The format of this record.
+    pub v: u32,
+    /// The version of the rules that the state was made by.
+    pub evaluator: u32,
+    /// The number of the checkpoint; it only grows.
+    pub number: u64,
+    /// The plan that was in force.
+    pub plan: u64,
+    /// The last record of EVENTS that is in the state.
+    pub watermark: Position,
+    /// Log time there.
+    pub log_time: Timestamp,
+    /// Where the rest of the work is found.
+    pub marks: Marks,
+    /// When it was written.
+    pub written_at: Timestamp,
+    /// Half-met conditions: the chunk of each sensor (`namespace/name`) that has any.
+    pub sensors: BTreeMap<String, String>,
+    /// The window of event ids: its segments' chunks by the segments' bases.
+    pub window: BTreeMap<u64, String>,
+    /// The latest checkpoint before this one that is kept for the past's sake.
+    pub kept: u64,
+    /// When that was written.
+    pub kept_at: Timestamp,
+}
+
+/// Where to begin to read the other two logs after a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Marks {
+    /// Actions from here on may have been decided after the checkpoint.
+    pub actions: Position,
+    /// No action before this is open.
+    pub open_from: Position,
+    /// No outcome before this is of an action from `open_from` on.
+    pub outcomes_from: Position,
+}
+
+/// Why a checkpoint could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The bus did not take it.
+    #[error("checkpoint cannot be written")]
+    Write(#[from] WriteError),
+    /// The bus did not give it.
+    #[error("checkpoint cannot be read")]
+    Read(#[from] ReadError),
+    /// It is damaged, or of another format.
+    #[error("checkpoint {0} cannot be read: {1}")]
+    Damaged(String, String),
+    /// It was written by a newer Tripline.
+    #[error("checkpoint has format {format} and evaluator {evaluator}, this build knows {FORMAT} and {VERSION}: run a newer Tripline")]
+    Newer {
+        /// Its format.
+        format: u32,
+        /// Its rules.
+        evaluator: u32,
+    },
+    /// A newer owner has written one.
+    #[error("another daemon has taken over this bus: it wrote a checkpoint")]
+    TakenOver,
+}
+
+/// Reads and writes the checkpoints of one bus.
+pub struct Checkpoints {
+    bus: Arc<dyn Bus>,
+    head: Revision,
+    last: Option<Manifest>,
+    /// Segments of the window that will not change any more and are written.
+    full: BTreeSet<u64>,
+}
+
+impl Checkpoints {
+    /// The checkpoints of `bus`, and the newest of them.
+    pub async fn open(bus: Arc<dyn Bus>) -> Result<Self, CheckpointError> {
+        let (head, last) = match bus.get(HEAD).await? {
+            Some(entry) => (entry.revision, Some(read_manifest(&entry.value)?)),
+            None => (Revision::ABSENT, None),
+        };
+        Ok(Self { bus, head, last, full: BTreeSet::new() })
+    }
+
+    /// The newest checkpoint; none on a new bus.
+    pub fn last(&self) -> Option<&Manifest> {
+        self.last.as_ref()
+    }
+
+    /// The state that the newest checkpoint holds.
+    pub async fn restore(&mut self) -> Result<Option<State>, CheckpointError> {
+        let Some(manifest) = self.last.clone() else { return Ok(None) };
+        let mut state = State::new(manifest.watermark.origin());
+        state.watermark = manifest.watermark;
+        state.log_time = manifest.log_time;
+        for (name, chunk) in &manifest.sensors {
+            let bytes = self.chunk(chunk).await?;
+            let sensor: SensorState = serde_json::from_slice(&bytes)
+                .map_err(|error| CheckpointError::Damaged(chunk.clone(), error.to_string()))?;
+            let (namespace, name) = name.split_once('/').unwrap_or(("", name));
+            state.sensors.insert(ObjectName::new(namespace, name), sensor);
+        }
+        let mut segments = Vec::with_capacity(manifest.window.len());
+        for chunk in manifest.window.values() {
+            segments.push(self.chunk(chunk).await?);
+        }
+        state.window = Window::restore(segments.iter().map(AsRef::as_ref))
+            .map_err(|WindowError| CheckpointError::Damaged(HEAD.to_owned(), WindowError.to_string()))?;
+        self.full = state.window.segments().filter(|segment| segment.is_full()).map(|segment| segment.base()).collect();
+        Ok(Some(state))
+    }
+
+    async fn chunk(&self, key: &str) -> Result<Bytes, CheckpointError> {
+        let entry = self.bus.get(key).await?;
+        let damaged = || CheckpointError::Damaged(key.to_owned(), "it is not there".to_owned());
+        Ok(entry.ok_or_else(damaged)?.value)
+    }
+
+    /// Writes the state. When this returns, a restart begins from here. What is dirty in
+    /// `state` is so no more.
+    pub async fn write(
+        &mut self,
+        state: &mut State,
+        plan: u64,
+        marks: Marks,
+        now: Timestamp,
+    ) -> Result<(), CheckpointError> {
+        let number = self.last.as_ref().map_or(1, |last| last.number + 1);
+        let mut chunks = Chunks { bus: &*self.bus, number, next: 0 };
+        let sensors = write_sensors(&mut chunks, self.last.as_ref(), state).await?;
+        let (window, full) = self.write_window(&mut chunks, state).await?;
+        let (kept, kept_at) = self.keep(now).await?;
+        let manifest = Manifest {
+            v: FORMAT,
+            evaluator: VERSION,
+            number,
+            plan,
+            watermark: state.watermark,
+            log_time: state.log_time,
+            marks,
+            written_at: now,
+            sensors,
+            window,
+            kept,
+            kept_at,
+        };
+        self.head = match self.bus.put(HEAD, encode(&manifest), self.head).await {
+            Ok(revision) => revision,
+            Err(WriteError::Conflict { found, .. }) => self.mine(&manifest, found).await?,
+            Err(error) => return Err(error.into()),
+        };
+        state.dirty.clear();
+        self.full = full;
+        let before = self.last.replace(manifest);
+        if let Some(before) = before {
+            self.forget_chunks(&before).await;
+        }
+        Ok(())
+    }
+
+    /// After a lost acknowledgement the head is what was just written, and all is well.
+    async fn mine(&self, manifest: &Manifest, found: Revision) -> Result<Revision, CheckpointError> {
+        let entry = self.bus.get(HEAD).await?;
+        match entry {
+            Some(entry) if entry.revision == found && entry.value == encode(manifest) => Ok(found),
+            _ => Err(CheckpointError::TakenOver),
+        }
+    }
+
+    async fn write_window(
+        &self,
+        chunks: &mut Chunks<'_>,
+        state: &State,
+    ) -> Result<(BTreeMap<u64, String>, BTreeSet<u64>), CheckpointError> {
+        let mut window = BTreeMap::new();
+        let mut full = BTreeSet::new();
+        for segment in state.window.segments() {
+            let base = segment.base();
+            let written = self.last.as_ref().and_then(|last| last.window.get(&base));
+            let chunk = match written {
+                Some(chunk) if self.full.contains(&base) => chunk.clone(),
+                _ => chunks.put(Bytes::from(segment.to_bytes())).await?,
+            };
+            window.insert(base, chunk);
+            if segment.is_full() {
+                full.insert(base);
+            }
+        }
+        Ok((window, full))
+    }
+
+    /// Keeps the newest checkpoint for the past's sake, if the latest that is kept is old.
+    async fn keep(&self, now: Timestamp) -> Result<(u64, Timestamp), CheckpointError> {
+        let Some(last) = &self.last else { return Ok((0, now)) };
+        if last.kept != 0 && now.duration_since(last.kept_at).as_secs() < KEPT_EVERY_SECONDS {
+            return Ok((last.kept, last.kept_at));
+        }
+        overwrite(&*self.bus, &format!("state/checkpoint/{:020}", last.number), encode(last)).await?;
+        Ok((last.number, now))
+    }
+
+    /// Removes the chunks that `before` alone referred to. Should that fail, they stay and
+    /// take some room; nothing refers to them.
+    async fn forget_chunks(&self, before: &Manifest) {
+        let Some(last) = &self.last else { return };
+        let used: BTreeSet<&String> = last.sensors.values().chain(last.window.values()).collect();
+        for chunk in before.sensors.values().chain(before.window.values()) {
+            if used.contains(chunk) || written_by(chunk).is_none_or(|number| number <= last.kept) {
+                continue;
+            }
+            if let Ok(Some(entry)) = self.bus.get(chunk).await
+                && let Err(error) = self.bus.delete(chunk, entry.revision).await
+            {
+                tracing::debug!(%chunk, %error, "chunk of an old checkpoint stays");
+            }
+        }
+    }
+}
+
+/// Chunks of one checkpoint.
+struct Chunks<'a> {
+    bus: &'a dyn Bus,
+    number: u64,
+    next: u32,
+}
+
+impl Chunks<'_> {
+    async fn put(&mut self, value: Bytes) -> Result<String, CheckpointError> {
+        let key = format!("state/chunk/{:020}/{}", self.number, self.next);
+        self.next += 1;
+        overwrite(self.bus, &key, value).await?;
+        Ok(key)
+    }
+}
+
+fn written_by(chunk: &str) -> Option<u64> {
+    chunk.strip_prefix("state/chunk/")?.split('/').next()?.parse().ok()
+}
+
+/// A crash may have left a value under this key that no manifest refers to.
+async fn overwrite(bus: &dyn Bus, key: &str, value: Bytes) -> Result<(), CheckpointError> {
+    match bus.put(key, value.clone(), Revision::ABSENT).await {
+        Err(WriteError::Conflict { found, .. }) => {
+            bus.put(key, value, found).await?;
+        }
+        other => {
+            other?;
+        }
+    }
+    Ok(())
+}
+
+async fn write_sensors(
+    chunks: &mut Chunks<'_>,
+    last: Option<&Manifest>,
+    state: &State,
+) -> Result<BTreeMap<String, String>, CheckpointError> {
+    let mut sensors = last.map(|last| last.sensors.clone()).unwrap_or_default();
+    for name in &state.dirty {
+        match state.sensors.get(name) {
+            Some(sensor) => {
+                let json = serde_json::to_vec(sensor)
+                    .map_err(|error| CheckpointError::Damaged(name.to_string(), error.to_string()))?;
+                sensors.insert(name.to_string(), chunks.put(Bytes::from(json)).await?);
+            }
+            None => {
+                sensors.remove(&name.to_string());
+            }
+        }
+    }
+    Ok(sensors)
+}
+
+#[expect(clippy::expect_used, reason = "a manifest has string keys only")]
+fn encode(manifest: &Manifest) -> Bytes {
+    Bytes::from(serde_json::to_vec(manifest).expect("a manifest writes to JSON"))
+}
+
+fn read_manifest(bytes: &[u8]) -> Result<Manifest, CheckpointError> {
+    #[derive(Deserialize)]
+    struct Versions {
+        v: u32,
+        evaluator: u32,
+    }
+    let damaged = |error: serde_json::Error| CheckpointError::Damaged(HEAD.to_owned(), error.to_string());
+    let Versions { v, evaluator } = serde_json::from_slice(bytes).map_err(damaged)?;
+    if v > FORMAT || evaluator > VERSION {
+        return Err(CheckpointError::Newer { format: v, evaluator });
+    }
+    serde_json::from_slice(bytes).map_err(damaged)
+}

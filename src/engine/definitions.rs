@@ -1,0 +1,450 @@
+//! Sensors that are compiled, by the hash of their definition.
+//!
+//! A definition is compiled once, whichever plans it is in, and stays: actions that it
+//! decided are rendered with it, whatever the sensor is by then.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+use tripline_bus::Bus;
+use tripline_config::{FieldPath, Problem, Severity};
+use tripline_event::{Action, Cause, DefinitionHash, Event, ObjectName, Timestamp};
+use tripline_schedules::robfig::Cron;
+use tripline_schedules::{duration, zone};
+use tripline_sensors::definition::{self, NumberOrText, RateLimitUnit, SensorSpec, Suspend};
+use tripline_sensors::evaluator::{Calendar, Recurrence, Sensor};
+use tripline_sensors::parameter::Parameters;
+use tripline_sensors::view::EventView;
+use tripline_triggers::RenderedAction;
+use tripline_triggers::executor::{
+    RateLimit, RenderError, Renderer, RetryPolicy, Suspended, TriggerPolicy,
+};
+use tripline_triggers::kinds::{self, Applies};
+
+use super::plans::{self, PlanError};
+
+/// How many attempts of a trigger run at once, where its definition does not say and the
+/// order at the target need not be kept.
+const MAX_IN_FLIGHT: u32 = 64;
+
+/// A sensor with everything that is needed to decide and to render.
+#[derive(Debug)]
+pub struct CompiledSensor {
+    /// What decides.
+    pub sensor: Arc<Sensor>,
+    /// What renders, by the trigger's name.
+    pub triggers: HashMap<String, Rendering>,
+}
+
+/// How the actions of one trigger are rendered and carried out.
+#[derive(Debug)]
+pub struct Rendering {
+    /// The kind of the trigger.
+    pub kind: &'static str,
+    policy: TriggerPolicy,
+    /// `policy` of the trigger, as its kind reads it.
+    success: Option<Value>,
+    /// The template as JSON text, where it has parameters of its own.
+    template: Option<(String, Parameters)>,
+    body: Body,
+}
+
+/// What stands under the kind.
+#[derive(Debug)]
+struct Body {
+    config: Value,
+    resource: Option<Value>,
+    parameters: Option<Parameters>,
+    payload: Option<Parameters>,
+}
+
+/// The compiled sensors of this process.
+#[derive(Default)]
+pub struct Definitions {
+    compiled: RwLock<HashMap<DefinitionHash, Arc<CompiledSensor>>>,
+}
+
+/// A definition in the bus cannot be compiled by this build.
+#[derive(Debug, thiserror::Error)]
+pub enum DefinitionError {
+    /// It is not there.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// It was accepted once and is not any more.
+    #[error("definition {0} is in the bus but this build refuses it: {1}")]
+    Refused(DefinitionHash, String),
+}
+
+impl Definitions {
+    /// The compiled definition of that hash, if it was compiled.
+    pub fn get(&self, hash: &DefinitionHash) -> Option<Arc<CompiledSensor>> {
+        self.compiled.read().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
+    }
+
+    /// Compiles a definition, or takes the one that was compiled. `json` is the object.
+    pub fn compile(
+        &self,
+        name: &ObjectName,
+        hash: &DefinitionHash,
+        json: &Value,
+    ) -> (Option<Arc<CompiledSensor>>, Vec<Problem>) {
+        if let Some(known) = self.get(hash) {
+            return (Some(known), Vec::new());
+        }
+        let (compiled, problems) = compile(name, hash, json);
+        let compiled = compiled.map(Arc::new);
+        if let Some(compiled) = &compiled {
+            self.keep(hash, compiled);
+        }
+        (compiled, problems)
+    }
+
+    fn keep(&self, hash: &DefinitionHash, compiled: &Arc<CompiledSensor>) {
+        let mut all = self.compiled.write().unwrap_or_else(PoisonError::into_inner);
+        all.insert(hash.clone(), Arc::clone(compiled));
+    }
+
+    /// The compiled definition of that hash, from the bus if need be.
+    pub async fn load(
+        &self,
+        bus: &dyn Bus,
+        name: &ObjectName,
+        hash: &DefinitionHash,
+    ) -> Result<Arc<CompiledSensor>, DefinitionError> {
+        if let Some(known) = self.get(hash) {
+            return Ok(known);
+        }
+        let json = plans::definition(bus, hash).await?;
+        let refused = |reason: String| DefinitionError::Refused(hash.clone(), reason);
+        let json = serde_json::from_str(&json).map_err(|error| refused(error.to_string()))?;
+        let (compiled, problems) = self.compile(name, hash, &json);
+        compiled.ok_or_else(|| {
+            let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+            let errors: Vec<_> = errors.map(|problem| format!("{}: {}", problem.path, problem.message)).collect();
+            refused(errors.join("; "))
+        })
+    }
+}
+
+/// Compiles the sensor `json`, with all mistakes in it. The paths of the problems are
+/// relative to the object. The shape of the object is for [`crate::load`] to check.
+pub fn compile(
+    name: &ObjectName,
+    hash: &DefinitionHash,
+    json: &Value,
+) -> (Option<CompiledSensor>, Vec<Problem>) {
+    let spec = json.get("spec").cloned().unwrap_or_default();
+    let spec: SensorSpec = match serde_json::from_value(spec) {
+        Ok(spec) => spec,
+        Err(error) => {
+            let at = FieldPath::root().key("spec");
+            return (None, vec![Problem::error("TL0101", at, error.to_string())]);
+        }
+    };
+    let (sensor, mut problems) = Sensor::compile(name.clone(), hash.clone(), spec.clone(), &Calendars);
+    let names: Vec<&str> = spec.dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
+    let mut triggers = HashMap::new();
+    for (index, trigger) in spec.triggers.iter().enumerate() {
+        let at = FieldPath::root().key("spec").key("triggers").index(index);
+        if let Some((name, rendering)) = rendering(trigger, spec.suspend, &names, &at, &mut problems) {
+            triggers.insert(name, rendering);
+        }
+    }
+    let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
+    let compiled = sensor.filter(|_| !refused).map(|sensor| CompiledSensor { sensor: Arc::new(sensor), triggers });
+    (compiled, problems)
+}
+
+fn rendering(
+    trigger: &definition::Trigger,
+    suspend: Option<Suspend>,
+    dependencies: &[&str],
+    at: &FieldPath,
+    problems: &mut Vec<Problem>,
+) -> Option<(String, Rendering)> {
+    let template = trigger.template.as_ref()?;
+    let template_at = at.key("template");
+    let Some((kind, config)) = template.kind() else {
+        let problem = Problem::error("TL0403", template_at, "a trigger's template needs a kind")
+            .help("one of argoWorkflow, http, log");
+        problems.push(problem);
+        return None;
+    };
+    for (other, _) in template.kinds().skip(1) {
+        let message = format!("`{other}` has no effect: the template has `{kind}` too, which goes first");
+        problems.push(Problem::warning("TL0404", template_at.key(other), message));
+    }
+    refuse_unsupported(trigger, at, problems);
+    problems.extend(kinds::check(kind, config, &template_at.key(kind)));
+    let template_parameters = parameters(&trigger.parameters, dependencies, &at.key("parameters"), problems);
+    let template_text = template_parameters.map(|parameters| {
+        (serde_json::to_string(template).unwrap_or_default(), parameters)
+    });
+    let body = body(kind, config, dependencies, &template_at.key(kind), problems);
+    let rendering = Rendering {
+        kind,
+        policy: policy(trigger, suspend, at, problems),
+        success: trigger.policy.as_ref().and_then(|policy| serde_json::to_value(policy).ok()),
+        template: template_text,
+        body,
+    };
+    Some((template.name.clone(), rendering))
+}
+
+/// What the definition asks for and is not there yet is refused, never ignored.
+fn refuse_unsupported(trigger: &definition::Trigger, at: &FieldPath, problems: &mut Vec<Problem>) {
+    if trigger.dlq_trigger.is_some() {
+        let message = "`dlqTrigger` is not supported yet: actions that fail become dead letters (`tripline dlq`)";
+        problems.push(Problem::error("TL0405", at.key("dlqTrigger"), message));
+    }
+    if trigger.policy.as_ref().is_some_and(|policy| policy.k8s.is_some()) {
+        let message = "`policy.k8s` is not supported yet";
+        problems.push(Problem::error("TL0405", at.key("policy").key("k8s"), message));
+    }
+}
+
+fn parameters(
+    list: &[definition::TriggerParameter],
+    dependencies: &[&str],
+    at: &FieldPath,
+    problems: &mut Vec<Problem>,
+) -> Option<Parameters> {
+    if list.is_empty() {
+        return None;
+    }
+    let (parameters, found) = Parameters::compile(list, dependencies);
+    problems.extend(found.into_iter().map(|problem| problem.below(at)));
+    Some(parameters)
+}
+
+fn body(
+    kind: &str,
+    config: &Value,
+    dependencies: &[&str],
+    at: &FieldPath,
+    problems: &mut Vec<Problem>,
+) -> Body {
+    let mut config = config.clone();
+    let mut list = |field: &str| {
+        let taken = config.as_object_mut().and_then(|config| config.remove(field))?;
+        let at = at.key(field);
+        match serde_json::from_value::<Vec<definition::TriggerParameter>>(taken) {
+            Ok(list) => parameters(&list, dependencies, &at, problems),
+            Err(error) => {
+                problems.push(Problem::error("TL0101", at, error.to_string()));
+                None
+            }
+        }
+    };
+    let (parameters, payload) = (list("parameters"), list("payload"));
+    let resource = kinds::resource(kind, &config).ok().flatten();
+    Body { config, resource, parameters, payload }
+}
+
+fn policy(
+    trigger: &definition::Trigger,
+    suspend: Option<Suspend>,
+    at: &FieldPath,
+    problems: &mut Vec<Problem>,
+) -> TriggerPolicy {
+    let default = if trigger.at_least_once { 1 } else { MAX_IN_FLIGHT };
+    if trigger.max_in_flight == Some(0) {
+        let problem = Problem::error("TL0406", at.key("maxInFlight"), "0 actions at once would carry nothing out")
+            .help("to hold the trigger, suspend the sensor: `suspend: queue`");
+        problems.push(problem);
+    }
+    TriggerPolicy {
+        max_in_flight: trigger.max_in_flight.unwrap_or(default).max(1),
+        retry: retry(trigger.retry_strategy.as_ref(), &at.key("retryStrategy"), problems),
+        rate: trigger.rate_limit.as_ref().map(|limit| RateLimit {
+            requests: u32::try_from(limit.requests_per_unit).unwrap_or(0).max(1),
+            per: Duration::from_secs(match limit.unit {
+                RateLimitUnit::Second => 1,
+                RateLimitUnit::Minute => 60,
+                RateLimitUnit::Hour => 3600,
+            }),
+        }),
+        suspended: suspend.map(|suspend| match suspend {
+            Suspend::Queue => Suspended::Hold,
+            Suspend::Drop => Suspended::Drop,
+        }),
+    }
+}
+
+/// Argo Events' backoff: `duration` 1 s, `factor` 1, `jitter` 1, 5 steps where a strategy
+/// is given and leaves them out. Without a strategy, Tripline tries until the action expires.
+fn retry(
+    backoff: Option<&definition::Backoff>,
+    at: &FieldPath,
+    problems: &mut Vec<Problem>,
+) -> RetryPolicy {
+    let Some(backoff) = backoff else { return RetryPolicy::default() };
+    let mut number = |value: &Option<NumberOrText>, field: &str, default: f64| match value {
+        None => default,
+        Some(value) => value.as_f64().filter(|value| value.is_finite() && *value >= 0.0).unwrap_or_else(|| {
+            problems.push(Problem::error("TL0406", at.key(field), "a number of 0 or more is expected"));
+            default
+        }),
+    };
+    let factor = number(&backoff.factor, "factor", 1.0);
+    let jitter = number(&backoff.jitter, "jitter", 1.0);
+    let initial = match &backoff.duration {
+        None => Ok(SignedDuration::from_secs(1)),
+        Some(NumberOrText::Number(nanos)) => Ok(SignedDuration::from_nanos(nanos.as_i64().unwrap_or(0))),
+        Some(NumberOrText::Text(text)) => duration::parse_go(text),
+    };
+    let initial = initial.map_err(|error| error.to_string()).and_then(|initial| {
+        Duration::try_from(initial).map_err(|_| "a duration of 0 or more is expected".to_owned())
+    });
+    let initial = initial.unwrap_or_else(|reason| {
+        problems.push(Problem::error("TL0406", at.key("duration"), reason));
+        Duration::from_secs(1)
+    });
+    let steps = backoff.steps.and_then(|steps| u32::try_from(steps).ok()).filter(|steps| *steps > 0).unwrap_or(5);
+    RetryPolicy { initial, factor, jitter, steps: Some(steps), ..RetryPolicy::default() }
+}
+
+/// The calendar arithmetic that sensors are given.
+struct Calendars;
+
+#[derive(Debug)]
+struct CronRecurrence(Cron);
+
+impl Recurrence for CronRecurrence {
+    fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
+        self.0.next_after(after)
+    }
+}
+
+impl Calendar for Calendars {
+    fn recurrence(&self, cron: &str, timezone: &str) -> Result<Arc<dyn Recurrence>, String> {
+        let zone = match timezone {
+            "" => TimeZone::UTC,
+            name => zone::load(name).map_err(|error| error.to_string())?,
+        };
+        let cron = Cron::parse(cron, &zone).map_err(|error| error.to_string())?;
+        Ok(Arc::new(CronRecurrence(cron)))
+    }
+
+    fn duration(&self, text: &str) -> Result<SignedDuration, String> {
+        duration::parse_go(text).map_err(|error| error.to_string())
+    }
+}
+
+impl Renderer for Definitions {
+    fn render(&self, action: &Arc<Action>, events: &[Arc<Event>]) -> Result<RenderedAction, RenderError> {
+        let failed = |reason: String| RenderError { cause: Cause::Render, reason };
+        let compiled = self.get(&action.definition).ok_or_else(|| {
+            failed(format!("definition {} of the sensor is not loaded", action.definition))
+        })?;
+        if action.links.hops > compiled.sensor.max_hops {
+            return Err(looping(action, compiled.sensor.max_hops));
+        }
+        let rendering = compiled.triggers.get(&action.trigger.trigger).ok_or_else(|| {
+            failed(format!("definition {} has no trigger {}", action.definition, action.trigger.trigger))
+        })?;
+        let views: Vec<EventView<'_>> = events.iter().map(|event| EventView::of(event)).collect();
+        let event_of = |dependency: &str| {
+            let index = action.events.iter().position(|event| event.dependency == dependency)?;
+            views.get(index)
+        };
+        rendering.render(action, &event_of).map_err(failed)
+    }
+
+    fn policy(&self, action: &Action) -> TriggerPolicy {
+        let compiled = self.get(&action.definition);
+        let rendering = compiled.as_ref().and_then(|sensor| sensor.triggers.get(&action.trigger.trigger));
+        rendering.map_or_else(TriggerPolicy::default, |rendering| rendering.policy)
+    }
+}
+
+fn looping(action: &Action, max_hops: u16) -> RenderError {
+    let causes: Vec<_> = action.events.iter().map(|event| format!("{} ({})", event.key, event.id)).collect();
+    let reason = format!(
+        "chain `{}` has {} hops, more than the {max_hops} that the sensor allows: {} -> trigger {}; \
+         `tripline trace` prints the whole chain",
+        action.links.root(),
+        action.links.hops,
+        causes.join(", "),
+        action.trigger,
+    );
+    RenderError { cause: Cause::Loop, reason }
+}
+
+type EventOf<'a, 'e> = dyn Fn(&str) -> Option<&'e EventView<'e>> + 'a;
+
+impl Rendering {
+    fn render<'e>(
+        &self,
+        action: &Arc<Action>,
+        event_of: &(dyn Fn(&str) -> Option<&'e EventView<'e>> + 'e),
+    ) -> Result<RenderedAction, String> {
+        let from_template;
+        let body = match &self.template {
+            None => &self.body,
+            Some((template, parameters)) => {
+                from_template = self.body_of(template, parameters, event_of)?;
+                &from_template
+            }
+        };
+        let payload = match &body.payload {
+            Some(payload) => payload.payload(event_of).map_err(|error| format!("payload: {error}"))?,
+            None => None,
+        };
+        let (config, resource) = body.parameterized(self.kind, event_of)?;
+        Ok(RenderedAction {
+            action: Arc::clone(action),
+            kind: self.kind.to_owned(),
+            config,
+            resource,
+            payload: payload.map(Bytes::from),
+            policy: self.success.clone(),
+        })
+    }
+
+    /// Parameters of the trigger itself may change anything in its template, the other
+    /// parameters included.
+    fn body_of<'e>(
+        &self,
+        template: &str,
+        parameters: &Parameters,
+        event_of: &(dyn Fn(&str) -> Option<&'e EventView<'e>> + 'e),
+    ) -> Result<Body, String> {
+        let text = parameters.apply(template.to_owned(), event_of).map_err(|error| format!("parameters: {error}"))?;
+        let template: Value = serde_json::from_str(&text).map_err(|error| format!("parameters make the template invalid: {error}"))?;
+        let config = template.get(self.kind).ok_or_else(|| format!("parameters remove `{}`", self.kind))?;
+        let mut problems = Vec::new();
+        let dependencies: Vec<&str> = Vec::new();
+        let body = body(self.kind, config, &dependencies, &FieldPath::root().key(self.kind), &mut problems);
+        problems.retain(|problem| problem.code != tripline_sensors::codes::UNKNOWN_DEPENDENCY);
+        match problems.iter().find(|problem| problem.severity == Severity::Error) {
+            Some(problem) => Err(format!("{}: {}", problem.path, problem.message)),
+            None => Ok(body),
+        }
+    }
+}
+
+impl Body {
+    fn parameterized<'e>(
+        &self,
+        kind: &str,
+        event_of: &(dyn Fn(&str) -> Option<&'e EventView<'e>> + 'e),
+    ) -> Result<(Value, Option<Value>), String> {
+        let Some(parameters) = &self.parameters else {
+            return Ok((self.config.clone(), self.resource.clone()));
+        };
+        let apply = |document: &Value| -> Result<Value, String> {
+            let text = parameters.apply(document.to_string(), event_of).map_err(|error| format!("{kind}.parameters: {error}"))?;
+            serde_json::from_str(&text).map_err(|error| format!("{kind}.parameters make it invalid: {error}"))
+        };
+        match (kinds::applies_to(kind), &self.resource) {
+            (Applies::Resource, Some(resource)) => Ok((self.config.clone(), Some(apply(resource)?))),
+            _ => Ok((apply(&self.config)?, self.resource.clone())),
+        }
+    }
+}

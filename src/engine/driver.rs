@@ -1,0 +1,476 @@
+//! Reads the EVENTS log and drives the evaluator: record by record, actions before the
+//! watermark, a checkpoint now and then.
+//!
+//! Promises: the watermark passes a record only when its actions are durable; a checkpoint
+//! never holds what is not; while the bus fails, everything is tried again, in order.
+//!
+//! Not here: deciding, and carrying out.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tripline_bus::{Append, Bus, Log, ReadError, Stored, WriteError};
+use tripline_event::{
+    Action, ActionId, Clock, Event, EventsRecord, Outcome, OutcomeKind, Position, RecordError, Timestamp,
+};
+use tripline_sensors::evaluator::{Dependency, Duplicate, Evaluator, Held, Plan, Recorder, Sensor, Trigger};
+use tripline_sensors::filter::{Trace, Verdict};
+use tripline_triggers::executor::{Decided, Executor};
+
+use super::checkpoint::{CheckpointError, Checkpoints, Marks};
+use super::definitions::{DefinitionError, Definitions};
+use super::mistakes::Mistakes;
+use super::observer::EngineObserver;
+use super::plans;
+use super::retry::Retry;
+
+/// The most records that are evaluated before their actions are written.
+const BATCH: usize = 512;
+
+/// When a checkpoint is written.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckpointEvery {
+    /// After so many records.
+    pub records: u64,
+    /// After this time, if there was a record.
+    pub time: Duration,
+}
+
+impl Default for CheckpointEvery {
+    fn default() -> Self {
+        Self { records: 50_000, time: Duration::from_secs(30) }
+    }
+}
+
+/// The daemon cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// A record of the log is not understood.
+    #[error("record {0} of the event log cannot be read")]
+    Record(Position, #[source] RecordError),
+    /// A position is not in the log.
+    #[error("event log cannot be read")]
+    Log(#[source] ReadError),
+    /// A plan that the log names cannot be used.
+    #[error("plan {0} cannot be used")]
+    Plan(u64, #[source] DefinitionError),
+    /// A checkpoint can never be written.
+    #[error("checkpoint cannot be written")]
+    Checkpoint(#[source] CheckpointError),
+    /// The bus refuses an action for good.
+    #[error("actions cannot be written")]
+    Actions(#[source] WriteError),
+}
+
+/// Drives the evaluator.
+pub struct Driver {
+    pub(super) bus: Arc<dyn Bus>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) evaluator: Evaluator,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) definitions: Arc<Definitions>,
+    pub(super) executor: Executor,
+    pub(super) observer: Arc<dyn EngineObserver>,
+    pub(super) every: CheckpointEvery,
+    pub(super) mistakes: Mistakes,
+    /// Actions in the log that the replay will decide again.
+    pub(super) decided: HashSet<ActionId>,
+    /// Where the next action will stand, as far as this process knows.
+    pub(super) actions_next: Position,
+    /// Ends of ACTIONS and OUTCOMES at the same moment, the oldest first.
+    pub(super) ends: VecDeque<(Position, Position)>,
+    pub(super) progress: watch::Sender<Progress>,
+    pub(super) since_checkpoint: u64,
+    pub(super) checkpoint_at: Timestamp,
+}
+
+/// How far the evaluator is.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// Everything up to here is evaluated, and its actions are durable.
+    pub evaluated: Position,
+    /// The number of the plan in force.
+    pub plan: u64,
+    /// Records that are not evaluated yet.
+    pub behind: u64,
+    /// What half-met conditions hold, by sensor.
+    pub held: Arc<std::collections::BTreeMap<tripline_event::ObjectName, tripline_sensors::evaluator::SensorState>>,
+}
+
+/// What a batch of records led to.
+#[derive(Default)]
+struct Batch {
+    actions: Vec<(Action, Option<Arc<Event>>)>,
+    duplicates: Vec<(Duplicate, Timestamp)>,
+}
+
+impl Driver {
+    /// Evaluates what is in the log and what is appended to it, until `stop`; then writes
+    /// a checkpoint.
+    ///
+    /// # Errors
+    /// What trying again cannot mend.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), DriverError> {
+        while !stop.is_cancelled() {
+            let from = self.evaluator.state().watermark.next();
+            let Some(records) = self.read(from, &stop).await? else { break };
+            if records.is_empty() {
+                self.idle(from, &stop).await?;
+                continue;
+            }
+            self.evaluate(&records, &stop).await?;
+            self.tell_progress(records.len() == BATCH).await;
+            if self.since_checkpoint >= self.every.records {
+                self.checkpoint().await?;
+            }
+        }
+        if self.since_checkpoint > 0 {
+            self.checkpoint().await?;
+        }
+        Ok(())
+    }
+
+    /// None where it was stopped while the bus was failing.
+    async fn read(&self, from: Position, stop: &CancellationToken) -> Result<Option<Vec<Stored>>, DriverError> {
+        let mut retry = Retry::new(&*self.observer, "events cannot be read");
+        loop {
+            match self.bus.read(Log::Events, from, BATCH).await {
+                Ok(records) => return Ok(Some(records)),
+                Err(error @ ReadError::Unavailable(_)) => {
+                    if !retry.pause(&error, stop).await {
+                        return Ok(None);
+                    }
+                }
+                Err(error) => return Err(DriverError::Log(error)),
+            }
+        }
+    }
+
+    /// The end of the log is reached: waits for a record, for time, or for the next checkpoint.
+    async fn idle(&mut self, from: Position, stop: &CancellationToken) -> Result<(), DriverError> {
+        self.decided = HashSet::new();
+        self.tell_progress(false).await;
+        let deadline = self.evaluator.next_deadline();
+        let until_deadline = self.until(deadline.unwrap_or(Timestamp::MAX));
+        let checkpoint_due = self.checkpoint_at.saturating_add(self.every.time).unwrap_or(Timestamp::MAX);
+        let until_checkpoint = self.until(checkpoint_due);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            waited = self.bus.wait(Log::Events, from) => {
+                // The next read says it again if it is for good.
+                if let Err(ReadError::Unavailable(_)) = waited {
+                    tokio::time::sleep(Retry::FIRST).await;
+                }
+            }
+            () = tokio::time::sleep(until_deadline), if deadline.is_some() => {
+                self.append_time(deadline.unwrap_or(Timestamp::MAX), stop).await;
+            }
+            () = tokio::time::sleep(until_checkpoint), if self.since_checkpoint > 0 => {
+                self.checkpoint().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A clock that is set back or forth is noticed within a minute.
+    fn until(&self, at: Timestamp) -> Duration {
+        let wait = at.duration_since(self.clock.now());
+        Duration::try_from(wait).unwrap_or_default().min(Duration::from_secs(60))
+    }
+
+    /// The time that something is due at has come, unless the clock says otherwise.
+    async fn append_time(&self, due: Timestamp, stop: &CancellationToken) {
+        if self.clock.now() < due {
+            return;
+        }
+        let mut retry = Retry::new(&*self.observer, "time cannot be appended");
+        loop {
+            let dedup = Some(format!("time/{}", due.as_nanosecond()).into());
+            let record = EventsRecord::Time(due).encode();
+            match self.bus.append(Log::Events, vec![Append { dedup, record }]).await {
+                Ok(_) => return,
+                Err(error) => {
+                    if !retry.pause(&error, stop).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn evaluate(&mut self, records: &[Stored], stop: &CancellationToken) -> Result<(), DriverError> {
+        let mut batch = Batch::default();
+        for stored in records {
+            let record = EventsRecord::decode(&stored.record)
+                .map_err(|error| DriverError::Record(stored.position, error))?;
+            self.apply(stored.position, record, &mut batch).await?;
+        }
+        self.since_checkpoint += records.len() as u64;
+        if self.mistakes.checkpoint_before_actions() {
+            self.checkpoint().await?;
+        }
+        self.append_duplicates(batch.duplicates).await;
+        self.append_actions(batch.actions, stop).await
+    }
+
+    async fn apply(&mut self, position: Position, record: EventsRecord, batch: &mut Batch) -> Result<(), DriverError> {
+        if self.mistakes.no_dedup() {
+            self.evaluator.state_mut().window = Default::default();
+        }
+        match record {
+            EventsRecord::Plan { number, at } => {
+                let plan = if number > self.evaluator.plan().number {
+                    self.load_plan(number).await?
+                } else {
+                    Arc::clone(self.evaluator.plan())
+                };
+                self.evaluator.switch(position, at, plan);
+            }
+            record @ EventsRecord::Time(_) => {
+                self.evaluator.apply(position, &record, &mut Told(&*self.observer));
+            }
+            EventsRecord::Event(event) => self.apply_event(position, event, batch),
+        }
+        Ok(())
+    }
+
+    fn apply_event(&mut self, position: Position, event: Event, batch: &mut Batch) {
+        let record = EventsRecord::Event(event);
+        let decisions = self.evaluator.apply(position, &record, &mut Told(&*self.observer));
+        let EventsRecord::Event(event) = record else { return };
+        if let Some(duplicate) = decisions.duplicate {
+            self.observer.on_duplicate(&duplicate);
+            batch.duplicates.push((duplicate, event.time));
+            return;
+        }
+        self.observer.on_evaluated(&event, decisions.actions.len());
+        let event = Arc::new(event);
+        for action in decisions.actions {
+            if self.decided.contains(&action.id) {
+                continue;
+            }
+            // Another event of a join is read from the log when it is needed.
+            let at_hand = (action.events.len() == 1).then(|| Arc::clone(&event));
+            batch.actions.push((action, at_hand));
+        }
+    }
+
+    async fn load_plan(&self, number: u64) -> Result<Arc<Plan>, DriverError> {
+        let mut retry = Retry::new(&*self.observer, "plan cannot be loaded");
+        loop {
+            match load_plan(&*self.bus, &self.definitions, number).await {
+                Ok(plan) => return Ok(plan),
+                Err(DefinitionError::Plan(plans::PlanError::Read(error))) => {
+                    retry.pause(&error, &CancellationToken::new()).await;
+                }
+                Err(error) => return Err(DriverError::Plan(number, error)),
+            }
+        }
+    }
+
+    /// Appended until the bus has them, so that no repeated event is dropped without a trace.
+    async fn append_duplicates(&self, duplicates: Vec<(Duplicate, Timestamp)>) {
+        if duplicates.is_empty() {
+            return;
+        }
+        let batch: Vec<Append> = duplicates.into_iter().map(duplicate_record).collect();
+        let mut retry = Retry::new(&*self.observer, "outcomes cannot be appended");
+        while let Err(error) = self.bus.append(Log::Outcomes, batch.clone()).await {
+            retry.pause(&error, &CancellationToken::new()).await;
+        }
+    }
+
+    /// Appends what was decided, each action once. When the bus does not answer, what it
+    /// has is found out by reading, since it may have taken the actions all the same.
+    async fn append_actions(
+        &mut self,
+        mut actions: Vec<(Action, Option<Arc<Event>>)>,
+        stop: &CancellationToken,
+    ) -> Result<(), DriverError> {
+        if actions.is_empty() {
+            return Ok(());
+        }
+        self.mark_attempted(&mut actions);
+        let mut retry = Retry::new(&*self.observer, "actions cannot be appended");
+        let mut found: HashMap<ActionId, Position> = HashMap::new();
+        loop {
+            let missing: Vec<&Action> =
+                actions.iter().map(|(action, _)| action).filter(|action| !found.contains_key(&action.id)).collect();
+            let batch = missing.iter().map(|action| action_record(action)).collect();
+            match self.bus.append(Log::Actions, batch).await {
+                Ok(appended) => {
+                    for (action, appended) in missing.iter().zip(appended) {
+                        found.insert(action.id.clone(), appended.position);
+                        self.actions_next = self.actions_next.max(appended.position.next());
+                    }
+                    break;
+                }
+                Err(error @ (WriteError::TooLarge { .. } | WriteError::Conflict { .. })) => {
+                    return Err(DriverError::Actions(error));
+                }
+                Err(error) => {
+                    // Even when stopping: what was decided is written or decided again.
+                    if !retry.pause(&error, stop).await {
+                        return Ok(());
+                    }
+                    self.look_for(&mut found).await;
+                }
+            }
+        }
+        for (action, event) in actions {
+            if let Some(&position) = found.get(&action.id) {
+                self.offer(position, action, event);
+            }
+        }
+        Ok(())
+    }
+
+    /// An action that will be started as soon as it is durable says so itself, and needs no
+    /// record before its first attempt.
+    fn mark_attempted(&self, actions: &mut [(Action, Option<Arc<Event>>)]) {
+        let mut taken: HashMap<tripline_event::TriggerName, usize> = HashMap::new();
+        for (action, _) in actions {
+            let taken = taken.entry(action.trigger.clone()).or_default();
+            if *taken < self.executor.room(action) {
+                *taken += 1;
+                action.attempted = true;
+            }
+        }
+    }
+
+    fn offer(&self, position: Position, action: Action, event: Option<Arc<Event>>) {
+        self.observer.on_decided(position, &action);
+        let events = event.map(|event| vec![event]);
+        self.executor.offer(Decided { position, action: Arc::new(action), events, recovered: None });
+    }
+
+    async fn look_for(&mut self, found: &mut HashMap<ActionId, Position>) {
+        while let Ok(page) = self.bus.read(Log::Actions, self.actions_next, BATCH).await {
+            let Some(last) = page.last() else { return };
+            self.actions_next = last.position.next();
+            for stored in &page {
+                if let Ok(action) = Action::decode(&stored.record)
+                    && action.round == 0
+                {
+                    found.entry(action.id).or_insert(stored.position);
+                }
+            }
+        }
+    }
+
+    async fn tell_progress(&self, more: bool) {
+        let evaluated = self.evaluator.state().watermark;
+        let behind = match more {
+            true => match self.bus.extent(Log::Events).await {
+                Ok(extent) => extent.next.sequence.saturating_sub(evaluated.sequence + 1),
+                Err(_) => BATCH as u64,
+            },
+            false => 0,
+        };
+        self.observer.on_progress(evaluated, behind);
+        let plan = self.evaluator.plan().number;
+        self.progress.send_modify(|progress| {
+            progress.evaluated = evaluated;
+            progress.plan = plan;
+            progress.behind = behind;
+            if *progress.held != self.evaluator.state().sensors {
+                progress.held = Arc::new(self.evaluator.state().sensors.clone());
+            }
+        });
+    }
+
+    /// Written until the bus has it or it is known that it never will.
+    async fn checkpoint(&mut self) -> Result<(), DriverError> {
+        let mut retry = Retry::new(&*self.observer, "checkpoint cannot be written");
+        loop {
+            let now = self.clock.now();
+            let written = match self.marks().await {
+                Ok(marks) => {
+                    let plan = self.evaluator.plan().number;
+                    self.checkpoints.write(self.evaluator.state_mut(), plan, marks, now).await
+                }
+                Err(error) => Err(error.into()),
+            };
+            match written {
+                Ok(()) => {
+                    self.since_checkpoint = 0;
+                    self.checkpoint_at = now;
+                    self.observer.on_checkpoint(self.evaluator.state().watermark);
+                    return Ok(());
+                }
+                Err(
+                    CheckpointError::Write(WriteError::Unavailable(reason) | WriteError::Full(reason))
+                    | CheckpointError::Read(ReadError::Unavailable(reason)),
+                ) => {
+                    retry.pause(&reason, &CancellationToken::new()).await;
+                }
+                Err(error) => return Err(DriverError::Checkpoint(error)),
+            }
+        }
+    }
+
+    /// Outcomes of an action come after it. So those of the oldest open action come after
+    /// the end that OUTCOMES had when ACTIONS ended before it.
+    async fn marks(&mut self) -> Result<Marks, ReadError> {
+        let outcomes = self.bus.extent(Log::Outcomes).await?.next;
+        let actions = self.actions_next;
+        let open_from = self.executor.low_water(actions);
+        while self.ends.len() > 1 && self.ends[1].0 <= open_from {
+            self.ends.pop_front();
+        }
+        let outcomes_from = self.ends.front().map_or(outcomes, |(_, outcomes)| *outcomes);
+        self.ends.push_back((actions, outcomes));
+        Ok(Marks { actions, open_from, outcomes_from })
+    }
+}
+
+/// The plan of that number, with its sensors compiled.
+pub async fn load_plan(
+    bus: &dyn Bus,
+    definitions: &Definitions,
+    number: u64,
+) -> Result<Arc<Plan>, DefinitionError> {
+    let listing = plans::load(bus, number).await?;
+    let mut sensors = Vec::with_capacity(listing.sensors.len());
+    for (name, hash) in &listing.sensors {
+        sensors.push(Arc::clone(&definitions.load(bus, name, hash).await?.sensor));
+    }
+    Ok(Arc::new(Plan::new(number, sensors)))
+}
+
+fn action_record(action: &Action) -> Append {
+    Append { dedup: Some(format!("{}/{}", action.id, action.round).into()), record: action.encode() }
+}
+
+fn duplicate_record((duplicate, at): (Duplicate, Timestamp)) -> Append {
+    let Duplicate { key, id, position, first } = duplicate;
+    let kind = OutcomeKind::Duplicate { key, id, position, first };
+    let record = Outcome { at, correlation: None, kind }.encode();
+    Append { dedup: Some(format!("duplicate/{position}").into()), record }
+}
+
+/// Tells the observer what the filters say.
+struct Told<'a>(&'a dyn EngineObserver);
+
+impl Recorder for Told<'_> {
+    const ON: bool = false;
+
+    fn filtered(&mut self, sensor: &Sensor, dependency: &Dependency, verdict: &Verdict, _: Option<Trace>) {
+        self.0.on_filtered(&sensor.name, &dependency.name, verdict.pass, verdict.error.as_deref());
+    }
+
+    fn waits(
+        &mut self,
+        _: &Sensor,
+        _: &Trigger,
+        _: &str,
+        _: Option<&std::collections::BTreeMap<String, Held>>,
+    ) {
+    }
+
+    fn fired(&mut self, _: &Sensor, _: &Trigger, _: &Action) {}
+}

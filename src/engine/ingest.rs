@@ -1,0 +1,137 @@
+//! From a message to an event in the log.
+//!
+//! The one place that gives an event its id, its correlation and its place in a chain.
+//! It returns when the event is durable, and not before: upstream is acknowledged on the
+//! strength of that.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sha2::{Digest, Sha256};
+use tripline_bus::{Append, Bus, Log, WriteError};
+use tripline_event::{Event, EventId, EventKey, EventsRecord};
+use tripline_eventsources::{Accepted, BoxFuture, EventSink, Message, SinkError};
+
+use super::chains::Chains;
+use super::correlation::Finder;
+use super::mistakes::Mistakes;
+use super::observer::EngineObserver;
+
+/// Where ids of events come from for which upstream has none.
+pub trait IdSource: Send + Sync + 'static {
+    /// An id that was never given before: 32 hexadecimal digits.
+    fn next_id(&self) -> String;
+}
+
+/// Random ids (UUID version 4), as Argo Events gives them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RandomIds;
+
+impl IdSource for RandomIds {
+    fn next_id(&self) -> String {
+        uuid::Uuid::new_v4().simple().to_string()
+    }
+}
+
+/// Puts messages into the EVENTS log.
+pub struct Ingest {
+    pub(super) bus: Arc<dyn Bus>,
+    pub(super) ids: Arc<dyn IdSource>,
+    pub(super) chains: Arc<Chains>,
+    pub(super) observer: Arc<dyn EngineObserver>,
+    pub(super) finder: Finder,
+    pub(super) mistakes: Mistakes,
+    /// The bus took the latest event: readiness tells.
+    pub(super) healthy: AtomicBool,
+}
+
+impl Ingest {
+    /// The bus took the latest event that was offered to it.
+    pub fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+    }
+
+    fn event(&self, message: &Message) -> Event {
+        let id = message.id.clone().unwrap_or_else(|| EventId(self.ids.next_id()));
+        let mut links = self.finder.find(message).into_links(id.as_str());
+        self.chains.resolve(&message.key.namespace, &mut links);
+        Event {
+            key: message.key.clone(),
+            id,
+            kind: message.kind.to_owned(),
+            time: message.time,
+            content_type: tripline_event::event::JSON.to_owned(),
+            data: Some(message.data.clone()),
+            links,
+        }
+    }
+
+    async fn take(&self, message: Message) -> Result<Accepted, SinkError> {
+        let event = self.event(&message);
+        let (key, id) = (event.key.clone(), event.id.clone());
+        let correlation = event.links.correlation.clone();
+        let record = EventsRecord::Event(event).encode();
+        let bytes = record.len();
+        let append = Append { dedup: Some(dedup_id(&key, &id).into()), record };
+        if self.mistakes.acknowledge_before_durable() {
+            return Ok(self.acknowledged_too_early(append, id, correlation));
+        }
+        let appended = self.bus.append(Log::Events, vec![append]).await;
+        self.healthy.store(appended.is_ok(), Ordering::Relaxed);
+        let appended = match appended {
+            Ok(appended) => appended,
+            Err(error) => {
+                self.observer.on_not_accepted(&key, &error);
+                return Err(sink_error(error));
+            }
+        };
+        let Some(appended) = appended.first().copied() else {
+            return Err(SinkError::Unavailable("the bus answered to no record".to_owned()));
+        };
+        self.observer.on_accepted(&key, bytes, appended.duplicate);
+        let position = appended.position;
+        Ok(Accepted { id, correlation, position, duplicate: appended.duplicate })
+    }
+
+    /// Only where simulation asks for this mistake, to show that it is caught.
+    fn acknowledged_too_early(
+        &self,
+        append: Append,
+        id: EventId,
+        correlation: tripline_event::CorrelationId,
+    ) -> Accepted {
+        let bus = Arc::clone(&self.bus);
+        tokio::spawn(async move {
+            // The outcome is ignored: that is the mistake.
+            drop(bus.append(Log::Events, vec![append]).await);
+        });
+        Accepted { id, correlation, position: Default::default(), duplicate: false }
+    }
+}
+
+fn sink_error(error: WriteError) -> SinkError {
+    match error {
+        WriteError::TooLarge { size, limit } => SinkError::TooLarge { size, limit },
+        other => SinkError::Unavailable(other.to_string()),
+    }
+}
+
+/// What makes the append of an event idempotent: a hash of its identity.
+fn dedup_id(key: &EventKey, id: &EventId) -> Vec<u8> {
+    let mut sha = Sha256::new();
+    for part in [&key.namespace, &key.source, &key.name, &id.0] {
+        sha.update((part.len() as u64).to_be_bytes());
+        sha.update(part.as_bytes());
+    }
+    sha.finalize()[..16].to_vec()
+}
+
+impl EventSink for Ingest {
+    fn append(&self, message: Message) -> BoxFuture<'_, Result<Accepted, SinkError>> {
+        Box::pin(self.take(message))
+    }
+
+    fn refused(&self, key: &EventKey, reason: &str) {
+        self.observer.on_refused(key, reason);
+    }
+}

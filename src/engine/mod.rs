@@ -1,0 +1,305 @@
+//! Joins the bus, the evaluator and the executor: the part of the daemon that simulation
+//! runs as it is.
+//!
+//! Promises: an event is acknowledged when it is durable; an action is carried out when it
+//! is durable; a crash at any moment loses nothing, and decides nothing twice.
+//!
+//! Not here: files, sockets, event sources, the command line.
+
+pub mod chains;
+pub mod checkpoint;
+pub mod correlation;
+pub mod definitions;
+pub mod driver;
+pub mod ingest;
+pub mod mistakes;
+pub mod observer;
+pub mod plans;
+pub mod recovery;
+pub mod retry;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tripline_bus::{Append, Bus, Log, ReadError, WriteError};
+use tripline_event::{Action, Clock, EventsRecord, Position};
+use tripline_sensors::evaluator::{Evaluator, State};
+use tripline_triggers::executor::{Executor, ExecutorParts, Kinds, Limits, Observer, Success};
+
+use checkpoint::{CheckpointError, Checkpoints, Marks};
+use chains::Chains;
+use definitions::{DefinitionError, Definitions};
+use driver::{CheckpointEvery, Driver, DriverError, Progress};
+use ingest::{IdSource, Ingest};
+use mistakes::Mistakes;
+use observer::EngineObserver;
+use plans::{Definition, Listing, PlanError};
+use recovery::RecoveryError;
+
+/// What an engine is made of.
+pub struct EngineParts {
+    /// Where everything durable is.
+    pub bus: Arc<dyn Bus>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids for events that have none.
+    pub ids: Arc<dyn IdSource>,
+    /// Compiled sensors.
+    pub definitions: Arc<Definitions>,
+    /// What carries out.
+    pub kinds: Kinds,
+    /// Who watches the engine.
+    pub observer: Arc<dyn EngineObserver>,
+    /// Who watches the executor.
+    pub executor_observer: Arc<dyn Observer>,
+    /// Decides the jitter of retries.
+    pub seed: u64,
+    /// What the executor holds in memory.
+    pub limits: Limits,
+    /// When checkpoints are written.
+    pub checkpoint_every: CheckpointEvery,
+    /// For simulation.
+    pub mistakes: Mistakes,
+}
+
+/// The engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The bus does not answer.
+    #[error("bus cannot be read")]
+    Bus(#[from] ReadError),
+    /// The checkpoint cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The plan of the checkpoint cannot be used.
+    #[error("plan {0} of the checkpoint cannot be used")]
+    Plan(u64, #[source] DefinitionError),
+    /// A plan cannot be stored.
+    #[error(transparent)]
+    Publish(#[from] PlanError),
+    /// The plan's record cannot be appended.
+    #[error("plan cannot be put in force")]
+    Append(#[from] WriteError),
+    /// The other two logs cannot be read back.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+}
+
+impl StartError {
+    /// Whether trying again may help.
+    pub fn is_transient(&self) -> bool {
+        let read = |error: &ReadError| matches!(error, ReadError::Unavailable(_));
+        let write = |error: &WriteError| matches!(error, WriteError::Unavailable(_) | WriteError::Full(_));
+        let plan = |error: &PlanError| match error {
+            PlanError::Read(error) => read(error),
+            PlanError::Write(error) => write(error),
+            PlanError::Missing(_) | PlanError::Malformed(_) => false,
+        };
+        match self {
+            Self::Bus(error) | Self::Recovery(RecoveryError::Read(error)) => read(error),
+            Self::Checkpoint(CheckpointError::Read(error)) => read(error),
+            Self::Checkpoint(CheckpointError::Write(error)) | Self::Append(error) => write(error),
+            Self::Plan(_, DefinitionError::Plan(error)) | Self::Publish(error) => plan(error),
+            _ => false,
+        }
+    }
+}
+
+/// A running engine.
+pub struct Engine {
+    /// Where events go in.
+    pub ingest: Arc<Ingest>,
+    /// What carries actions out.
+    pub executor: Executor,
+    /// How far the evaluator is.
+    pub progress: watch::Receiver<Progress>,
+    /// Compiled sensors.
+    pub definitions: Arc<Definitions>,
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+    stop_driver: CancellationToken,
+    stop_executor: CancellationToken,
+    driver: JoinHandle<Result<(), DriverError>>,
+    executing: JoinHandle<bool>,
+}
+
+impl Engine {
+    /// Reads back where it was, offers what is open to the executor, and begins to
+    /// evaluate. No event source may run before the first plan is published.
+    pub async fn start(parts: EngineParts) -> Result<Self, StartError> {
+        let bus = Arc::clone(&parts.bus);
+        let mut checkpoints = Checkpoints::open(Arc::clone(&bus)).await?;
+        let restored = checkpoints.restore().await?;
+        let (plan, marks) = match checkpoints.last() {
+            Some(manifest) => (manifest.plan, manifest.marks),
+            None => (0, marks_of_a_new_bus(&*bus).await?),
+        };
+        let state = match restored {
+            Some(state) => state,
+            None => State::new(bus.extent(Log::Events).await?.first.origin()),
+        };
+        let plan = if parts.mistakes.wrong_plan() { plans::newest(&*bus).await?.number } else { plan };
+        let plan = driver::load_plan(&*bus, &parts.definitions, plan)
+            .await
+            .map_err(|error| StartError::Plan(plan, error))?;
+        let chains = Arc::new(Chains::default());
+        let recovery = recovery::recover(&*bus, marks, &chains).await?;
+        for decided in &recovery.open {
+            let action = &decided.action;
+            let loaded = parts.definitions.load(&*bus, &action.trigger.sensor_name(), &action.definition).await;
+            // Without its definition it becomes a dead letter that says so.
+            if let Err(error @ DefinitionError::Plan(PlanError::Read(_))) = loaded {
+                return Err(StartError::Plan(plan.number, error));
+            }
+        }
+        let actions_next = bus.extent(Log::Actions).await?.next;
+        let executor = Executor::new(ExecutorParts {
+            bus: Arc::clone(&bus),
+            clock: Arc::clone(&parts.clock),
+            renderer: Arc::clone(&parts.definitions) as _,
+            kinds: parts.kinds,
+            observer: Arc::new(Learns { chains: Arc::clone(&chains), next: parts.executor_observer }),
+            seed: parts.seed,
+            limits: parts.limits,
+        });
+        for decided in recovery.open {
+            executor.offer(decided);
+        }
+        let (progress_sender, progress) = watch::channel(Progress::default());
+        let driver = Driver {
+            bus: Arc::clone(&bus),
+            clock: Arc::clone(&parts.clock),
+            evaluator: Evaluator::new(plan, state),
+            checkpoints,
+            definitions: Arc::clone(&parts.definitions),
+            executor: executor.clone(),
+            observer: Arc::clone(&parts.observer),
+            every: parts.checkpoint_every,
+            mistakes: parts.mistakes,
+            decided: recovery.decided,
+            actions_next,
+            ends: VecDeque::from([(marks.open_from, marks.outcomes_from)]),
+            progress: progress_sender,
+            since_checkpoint: 0,
+            checkpoint_at: parts.clock.now(),
+        };
+        let ingest = Ingest {
+            bus: Arc::clone(&bus),
+            ids: parts.ids,
+            chains,
+            observer: parts.observer,
+            finder: correlation::Finder::default(),
+            mistakes: parts.mistakes,
+            healthy: AtomicBool::new(true),
+        };
+        let (stop_driver, stop_executor) = (CancellationToken::new(), CancellationToken::new());
+        let executing = {
+            let (executor, stop) = (executor.clone(), stop_executor.clone());
+            tokio::spawn(async move { executor.run(stop).await })
+        };
+        Ok(Self {
+            ingest: Arc::new(ingest),
+            executor,
+            progress,
+            definitions: parts.definitions,
+            bus,
+            clock: parts.clock,
+            driver: tokio::spawn(driver.run(stop_driver.clone())),
+            stop_driver,
+            stop_executor,
+            executing,
+        })
+    }
+
+    /// Puts these sensors in force. When it returns, the record that does so is durable:
+    /// every event that is accepted from now on is theirs. If they are in force already,
+    /// nothing changes.
+    pub async fn publish(&self, definitions: &[Definition]) -> Result<Listing, StartError> {
+        let listing = plans::publish(&*self.bus, definitions).await?;
+        if listing.number == 0 {
+            return Ok(listing);
+        }
+        let record = EventsRecord::Plan { number: listing.number, at: self.clock.now() }.encode();
+        let dedup = Some(format!("plan/{}", listing.number).into());
+        self.bus.append(Log::Events, vec![Append { dedup, record }]).await?;
+        Ok(listing)
+    }
+
+    /// Returns when everything up to `position` is evaluated and its actions are durable;
+    /// false where the driver has ended before.
+    pub async fn evaluated(&self, position: Position) -> bool {
+        self.progress.clone().wait_for(|progress| progress.evaluated >= position).await.is_ok()
+    }
+
+    /// Returns when the driver has ended by itself: the daemon cannot go on.
+    pub async fn failed(&mut self) -> Result<(), DriverError> {
+        match (&mut self.driver).await {
+            Ok(ended) => ended,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        }
+    }
+
+    /// Evaluates no more, writes a checkpoint, lets attempts end. Event sources must have
+    /// stopped before. Returns whether everything ended within `grace`.
+    pub async fn stop(self, grace: Duration) -> bool {
+        self.stop_executor.cancel();
+        let executed = tokio::time::timeout(grace, self.executing).await;
+        self.stop_driver.cancel();
+        let driven = tokio::time::timeout(grace, self.driver).await;
+        matches!(executed, Ok(Ok(true))) && matches!(driven, Ok(Ok(Ok(()))))
+    }
+
+    /// Ends at once, as if the process were killed.
+    pub fn kill(self) {
+        self.driver.abort();
+        self.executing.abort();
+    }
+}
+
+async fn marks_of_a_new_bus(bus: &dyn Bus) -> Result<Marks, ReadError> {
+    let actions = bus.extent(Log::Actions).await?.first;
+    let outcomes_from = bus.extent(Log::Outcomes).await?.first;
+    Ok(Marks { actions, open_from: actions, outcomes_from })
+}
+
+/// Remembers which workflow belongs to which chain, and passes everything on.
+struct Learns {
+    chains: Arc<Chains>,
+    next: Arc<dyn Observer>,
+}
+
+impl Observer for Learns {
+    fn on_started(&self, action: &Action, attempt: u32) {
+        self.next.on_started(action, attempt);
+    }
+
+    fn on_succeeded(&self, action: &Action, success: &Success<'_>) {
+        self.chains.learn(success.result, &action.id, action.links.root(), action.links.hops);
+        self.next.on_succeeded(action, success);
+    }
+
+    fn on_retry(&self, action: &Action, attempt: u32, error: &str, next: tripline_event::Timestamp) {
+        self.next.on_retry(action, attempt, error, next);
+    }
+
+    fn on_dead_letter(&self, action: &Action, cause: tripline_event::Cause, error: &str) {
+        self.next.on_dead_letter(action, cause, error);
+    }
+
+    fn on_dropped(&self, action: &Action, reason: &str) {
+        self.next.on_dropped(action, reason);
+    }
+
+    fn on_closed(&self, position: Position, action: &Action) {
+        self.next.on_closed(position, action);
+    }
+
+    fn on_outcomes_held(&self, error: &WriteError, waiting: usize) {
+        self.next.on_outcomes_held(error, waiting);
+    }
+}

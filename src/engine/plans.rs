@@ -1,0 +1,127 @@
+//! Plans and definitions in the bus.
+//!
+//! A definition is kept under its hash and never changes. A plan is a numbered list of
+//! definitions and never changes either. `plan/head` names the newest plan, and moves by
+//! compare-and-swap. From which record on a plan is in force stands in the EVENTS log.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tripline_bus::{Bus, ReadError, Revision, WriteError};
+use tripline_event::{DefinitionHash, FORMAT, ObjectName};
+
+const HEAD: &str = "plan/head";
+
+/// The sensors of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// The format of this record.
+    pub v: u32,
+    /// The number of the plan; 0 is the plan of no sensors.
+    pub number: u64,
+    /// Its sensors and their definitions, in the order of the names.
+    pub sensors: Vec<(ObjectName, DefinitionHash)>,
+}
+
+/// A definition to be kept.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// The sensor.
+    pub name: ObjectName,
+    /// The hash of `json`.
+    pub hash: DefinitionHash,
+    /// The object, as canonical JSON. Secrets are references.
+    pub json: String,
+}
+
+/// Why a plan could not be stored or loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The bus did not take it.
+    #[error("plan cannot be stored")]
+    Write(#[from] WriteError),
+    /// The bus did not give it.
+    #[error("plan cannot be loaded")]
+    Read(#[from] ReadError),
+    /// Something that a record names is not there.
+    #[error("`{0}` is not in the bus, but a record names it")]
+    Missing(String),
+    /// It is no plan.
+    #[error("plan cannot be read")]
+    Malformed(#[from] serde_json::Error),
+}
+
+/// The newest plan that was published; [`Listing::default`] where there is none.
+pub async fn newest(bus: &dyn Bus) -> Result<Listing, PlanError> {
+    Ok(head(bus).await?.1)
+}
+
+async fn head(bus: &dyn Bus) -> Result<(Revision, Listing), PlanError> {
+    match bus.get(HEAD).await? {
+        Some(entry) => Ok((entry.revision, serde_json::from_slice(&entry.value)?)),
+        None => Ok((Revision::ABSENT, Listing::default())),
+    }
+}
+
+/// Publishes these definitions as the next plan, unless they are those of the newest:
+/// then that one is returned. Everything that the plan names is durable before it is.
+pub async fn publish(bus: &dyn Bus, definitions: &[Definition]) -> Result<Listing, PlanError> {
+    let mut sensors: Vec<_> =
+        definitions.iter().map(|definition| (definition.name.clone(), definition.hash.clone())).collect();
+    sensors.sort();
+    loop {
+        let (revision, newest) = head(bus).await?;
+        if newest.sensors == sensors {
+            return Ok(newest);
+        }
+        let known: std::collections::HashSet<_> = newest.sensors.iter().map(|(_, hash)| hash).collect();
+        for definition in definitions.iter().filter(|definition| !known.contains(&definition.hash)) {
+            keep(bus, &format!("definition/{}", definition.hash), &definition.json).await?;
+        }
+        let next = Listing { v: FORMAT, number: newest.number + 1, sensors: sensors.clone() };
+        let json = serde_json::to_string(&next)?;
+        // A crash may have left a plan of this number that nothing names.
+        overwrite(bus, &plan_key(next.number), &json).await?;
+        match bus.put(HEAD, Bytes::from(json), revision).await {
+            Ok(_) => return Ok(next),
+            Err(WriteError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The plan of that number.
+pub async fn load(bus: &dyn Bus, number: u64) -> Result<Listing, PlanError> {
+    if number == 0 {
+        return Ok(Listing::default());
+    }
+    let key = plan_key(number);
+    let entry = bus.get(&key).await?.ok_or(PlanError::Missing(key))?;
+    Ok(serde_json::from_slice(&entry.value)?)
+}
+
+/// The definition of that hash.
+pub async fn definition(bus: &dyn Bus, hash: &DefinitionHash) -> Result<String, PlanError> {
+    let key = format!("definition/{hash}");
+    let entry = bus.get(&key).await?.ok_or_else(|| PlanError::Missing(key.clone()))?;
+    String::from_utf8(entry.value.to_vec()).map_err(|_| PlanError::Missing(key))
+}
+
+fn plan_key(number: u64) -> String {
+    format!("plan/{number:020}")
+}
+
+/// Puts what is the same whoever puts it.
+async fn keep(bus: &dyn Bus, key: &str, value: &str) -> Result<(), WriteError> {
+    match bus.put(key, Bytes::copy_from_slice(value.as_bytes()), Revision::ABSENT).await {
+        Ok(_) | Err(WriteError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn overwrite(bus: &dyn Bus, key: &str, value: &str) -> Result<(), PlanError> {
+    let revision = bus.get(key).await?.map_or(Revision::ABSENT, |entry| entry.revision);
+    match bus.put(key, Bytes::copy_from_slice(value.as_bytes()), revision).await {
+        Ok(_) | Err(WriteError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

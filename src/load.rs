@@ -1,0 +1,308 @@
+//! From files to what the daemon runs: sensors that are compiled, events of event
+//! sources, and everything that is wrong with them.
+//!
+//! The unit of rejection is one object. All mistakes of all files are found in one go.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde_json::Value;
+use tripline_config::{
+    Diagnostic, Dialect, FieldPath, Input, KnownKind, Loaded, Object, Problem, Severity, decode,
+};
+use tripline_event::{EventKey, ObjectName};
+use tripline_eventsources::EventDefinition;
+use tripline_sensors::definition::SensorSpec;
+
+use crate::codes;
+use crate::engine::definitions::{CompiledSensor, Definitions};
+use crate::engine::plans::Definition;
+
+const ARGO: &str = "argoproj.io/v1alpha1";
+const TRIPLINE: &str = "tripline.dev/v1";
+
+/// The kinds that are read. What is not among them is skipped with a count.
+pub const KINDS: &[KnownKind] = &[
+    KnownKind { kind: "EventSource", api_versions: &[ARGO, TRIPLINE] },
+    KnownKind { kind: "Sensor", api_versions: &[ARGO, TRIPLINE] },
+    KnownKind { kind: "EventBus", api_versions: &[ARGO, TRIPLINE] },
+    KnownKind { kind: "CronWorkflow", api_versions: &[ARGO] },
+    KnownKind { kind: "WorkflowTemplate", api_versions: &[ARGO] },
+    KnownKind { kind: "ClusterWorkflowTemplate", api_versions: &[ARGO] },
+    KnownKind { kind: "Cluster", api_versions: &[TRIPLINE] },
+    KnownKind { kind: "Schedule", api_versions: &[TRIPLINE] },
+    KnownKind { kind: "SensorTest", api_versions: &[TRIPLINE] },
+    KnownKind { kind: "Secret", api_versions: &["v1"] },
+    KnownKind { kind: "ConfigMap", api_versions: &["v1"] },
+];
+
+/// A sensor without mistakes.
+#[derive(Clone, Debug)]
+pub struct LoadedSensor {
+    /// What is kept in the bus.
+    pub definition: Definition,
+    /// What decides and renders.
+    pub compiled: Arc<CompiledSensor>,
+}
+
+/// An event source without mistakes.
+#[derive(Clone, Debug)]
+pub struct LoadedSource {
+    /// Its namespace and name.
+    pub name: ObjectName,
+    /// Its events.
+    pub events: Vec<EventDefinition>,
+}
+
+/// Kind, namespace and name of an object.
+pub type Identity = (String, ObjectName);
+
+/// Everything that was loaded.
+#[derive(Debug, Default)]
+pub struct Configuration {
+    /// Sensors without mistakes, by name.
+    pub sensors: BTreeMap<ObjectName, LoadedSensor>,
+    /// Event sources without mistakes, by name.
+    pub sources: BTreeMap<ObjectName, LoadedSource>,
+    /// Secrets and ConfigMaps.
+    pub secrets: Vec<Object>,
+    /// Objects that were refused, and the first reason.
+    pub invalid: BTreeMap<Identity, String>,
+    /// All that is wrong, sorted by place.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Documents of other kinds, by `apiVersion/kind`.
+    pub skipped: BTreeMap<String, usize>,
+    /// How many files were read.
+    pub files: usize,
+    /// Something could not be read at all: what is missing was not necessarily removed.
+    pub incomplete: bool,
+    /// The texts that diagnostics speak of.
+    pub texts: tripline_config::Sources,
+}
+
+impl Configuration {
+    /// How many objects are in use.
+    pub fn len(&self) -> usize {
+        self.sensors.len() + self.sources.len()
+    }
+
+    /// No object is in use.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What is to be kept in the bus of the sensors, in the order of their names.
+    pub fn definitions(&self) -> Vec<Definition> {
+        self.sensors.values().map(|sensor| sensor.definition.clone()).collect()
+    }
+
+    /// All events of all event sources.
+    pub fn events(&self) -> Vec<EventDefinition> {
+        self.sources.values().flat_map(|source| source.events.iter().cloned()).collect()
+    }
+
+    /// Whether anything is refused.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Loads `inputs`. Sensors that `definitions` has compiled before are not compiled again.
+pub fn load(inputs: &[Input], definitions: &Definitions) -> Configuration {
+    let Loaded { objects, diagnostics, skipped, files, incomplete, sources } =
+        tripline_config::load(inputs, KINDS);
+    let configuration = Configuration {
+        diagnostics,
+        skipped,
+        files,
+        incomplete: !incomplete.is_empty(),
+        texts: sources,
+        ..Configuration::default()
+    };
+    let mut loader = Loader { definitions, configuration, objects: HashMap::new() };
+    for object in objects {
+        loader.object(object);
+    }
+    loader.refuse_clashes();
+    loader.warn_of_unknown_events();
+    loader.finish()
+}
+
+struct Loader<'a> {
+    definitions: &'a Definitions,
+    configuration: Configuration,
+    /// Sensors and event sources, for messages that are found later.
+    objects: HashMap<Identity, Object>,
+}
+
+impl Loader<'_> {
+    fn object(&mut self, object: Object) {
+        match object.kind.as_str() {
+            "Sensor" => self.sensor(object),
+            "EventSource" => self.event_source(object),
+            "Secret" | "ConfigMap" if !object.broken => self.configuration.secrets.push(object),
+            "EventBus" => self.unsupported(
+                &object,
+                "choosing an event bus is not supported yet",
+                "remove it: events are kept in the data directory of the daemon",
+            ),
+            "CronWorkflow" | "Schedule" => self.unsupported(
+                &object,
+                &format!("{} is not supported yet", object.kind),
+                "an EventSource with `calendar`, and a Sensor, do the same for a simple schedule",
+            ),
+            "Cluster" | "SensorTest" => {
+                let message = format!("{} is not supported yet", object.kind);
+                self.unsupported(&object, &message, "remove it");
+            }
+            _ => {}
+        }
+    }
+
+    fn unsupported(&mut self, object: &Object, message: &str, help: &str) {
+        let at = FieldPath::root().key("kind");
+        self.refuse(object, vec![Problem::error(codes::KIND_NOT_SUPPORTED, at, message).help(help)]);
+    }
+
+    /// Reports the problems; true where one of them is an error, or the object was broken.
+    fn refuse(&mut self, object: &Object, problems: Vec<Problem>) -> bool {
+        let error = problems.iter().find(|problem| problem.severity == Severity::Error);
+        let reason = error.map(|problem| problem.message.clone());
+        let reason = reason.or_else(|| object.broken.then(|| "it could not be read".to_owned()));
+        self.configuration.diagnostics.extend(problems.into_iter().map(|problem| object.diagnose(problem)));
+        let refused = reason.is_some();
+        if let Some(reason) = reason {
+            let identity = (object.kind.clone(), object.name.clone());
+            self.configuration.invalid.entry(identity).or_insert(reason);
+        }
+        refused
+    }
+
+    fn sensor(&mut self, object: Object) {
+        let at = FieldPath::root().key("spec");
+        let Some(spec) = object.value.get("spec").filter(|spec| !spec.is_null()) else {
+            let problem = Problem::error(codes::NO_SPEC, at, "a Sensor needs `spec`");
+            self.refuse(&object, vec![problem]);
+            return;
+        };
+        // The shape first: what is compiled below is known to decode.
+        let dialect = Dialect::of(&object.api_version);
+        let mut problems = match decode::<SensorSpec>(spec, &at, dialect) {
+            Ok((_, warnings)) => warnings,
+            Err(problems) => {
+                self.refuse(&object, problems);
+                return;
+            }
+        };
+        let (hash, json) = object.definition();
+        let (compiled, found) = match serde_json::from_str::<Value>(&json) {
+            Ok(value) => self.definitions.compile(&object.name, &hash, &value),
+            Err(error) => (None, vec![Problem::error(codes::NO_SPEC, at, error.to_string())]),
+        };
+        problems.extend(found);
+        let refused = self.refuse(&object, problems);
+        if let Some(compiled) = compiled.filter(|_| !refused) {
+            let name = object.name.clone();
+            let definition = Definition { name: name.clone(), hash, json };
+            self.configuration.sensors.insert(name, LoadedSensor { definition, compiled });
+        }
+        self.remember(object);
+    }
+
+    fn event_source(&mut self, object: Object) {
+        let null = Value::Null;
+        let spec = object.value.get("spec").unwrap_or(&null);
+        let (events, problems) = tripline_eventsources::events(&object.name, spec);
+        if !self.refuse(&object, problems) {
+            let name = object.name.clone();
+            self.configuration.sources.insert(name.clone(), LoadedSource { name, events });
+        }
+        self.remember(object);
+    }
+
+    fn remember(&mut self, object: Object) {
+        self.objects.insert((object.kind.clone(), object.name.clone()), object);
+    }
+
+    /// Two webhooks that take the same request: neither object can be used as it is, and
+    /// the message names both places.
+    fn refuse_clashes(&mut self) {
+        let clashes = tripline_eventsources::clashes(&self.configuration.events());
+        for (first, second, why) in clashes {
+            let place_of = |loader: &Self, key: &EventKey| {
+                let object = loader.objects.get(&source_identity(key))?;
+                let path = path_of_event(object, &key.name);
+                Some((object.clone(), path))
+            };
+            let Some((object, path)) = place_of(self, &second) else { continue };
+            let other = place_of(self, &first)
+                .map(|(object, path)| format!(" at {}", object.locate(&path, true)))
+                .unwrap_or_default();
+            let message = format!("{why}: `{second}` and `{first}`{other}");
+            let problem = Problem::error(codes::CLASH, path, message)
+                .help("change the endpoint, the method or the port of one of them");
+            self.refuse(&object, vec![problem]);
+            self.configuration.sources.remove(&object.name);
+        }
+    }
+
+    /// A dependency on an event that no event source here has will never be met. It is no
+    /// error: the event source may be in another folder.
+    fn warn_of_unknown_events(&mut self) {
+        let known: BTreeSet<EventKey> = self.configuration.events().into_iter().map(|event| event.key).collect();
+        if known.is_empty() {
+            return;
+        }
+        let mut found = Vec::new();
+        for (name, sensor) in &self.configuration.sensors {
+            let Some(object) = self.objects.get(&("Sensor".to_owned(), name.clone())) else { continue };
+            for (index, dependency) in sensor.compiled.sensor.dependencies.iter().enumerate() {
+                if !known.contains(&dependency.key) {
+                    found.push(object.diagnose(unknown_event(index, &dependency.key, &known)));
+                }
+            }
+        }
+        self.configuration.diagnostics.extend(found);
+    }
+
+    fn finish(mut self) -> Configuration {
+        self.configuration.diagnostics.sort();
+        self.configuration.diagnostics.dedup();
+        self.configuration
+    }
+}
+
+fn source_identity(key: &EventKey) -> Identity {
+    ("EventSource".to_owned(), ObjectName::new(&key.namespace, &key.source))
+}
+
+/// The field of an event: it stands under its kind, whichever that is.
+fn path_of_event(object: &Object, event: &str) -> FieldPath {
+    let spec = FieldPath::root().key("spec");
+    let kinds = object.value.get("spec").and_then(Value::as_object);
+    let kind = kinds.into_iter().flatten().find(|(_, events)| events.get(event).is_some());
+    match kind {
+        Some((kind, _)) => spec.key(kind).key(event),
+        None => spec,
+    }
+}
+
+fn unknown_event(index: usize, key: &EventKey, known: &BTreeSet<EventKey>) -> Problem {
+    let at = FieldPath::root().key("spec").key("dependencies").index(index);
+    let in_namespace: Vec<&EventKey> = known.iter().filter(|other| other.namespace == key.namespace).collect();
+    let of_source: Vec<&str> =
+        in_namespace.iter().filter(|other| other.source == key.source).map(|other| other.name.as_str()).collect();
+    if of_source.is_empty() {
+        let sources: BTreeSet<&str> = in_namespace.iter().map(|other| other.source.as_str()).collect();
+        let message = format!("namespace `{}` has no event source `{}` here", key.namespace, key.source);
+        let problem = Problem::warning(codes::UNKNOWN_EVENT, at.key("eventSourceName"), message);
+        return problem.help(format!("it has {}", listed(sources)));
+    }
+    let message = format!("event source `{}` has no event `{}`", key.source, key.name);
+    Problem::warning(codes::UNKNOWN_EVENT, at.key("eventName"), message).help(format!("it has {}", listed(of_source)))
+}
+
+fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

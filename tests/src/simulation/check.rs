@@ -1,0 +1,242 @@
+//! What must be true when a run has ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use tripline::engine::definitions::Definitions;
+use tripline::engine::driver::load_plan;
+use tripline_bus::{Bus, Log, Stored};
+use tripline_event::{Action, ActionId, EventId, EventKey, EventsRecord, Outcome, OutcomeKind, Position};
+use tripline_eventsources::Accepted;
+use tripline_sensors::evaluator::{Evaluator, Off, Plan, State};
+
+use super::Summary;
+use super::target::Deeds;
+use super::world::Growth;
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Violation(pub String);
+
+/// What a run left behind.
+pub struct Evidence<'a> {
+    /// The logs.
+    pub bus: &'a dyn Bus,
+    /// What producers were told.
+    pub acknowledged: &'a [(EventKey, Accepted)],
+    /// What targets did.
+    pub deeds: &'a Deeds,
+    /// How positions went.
+    pub growth: &'a Growth,
+}
+
+/// What the evaluator decides about the whole log, in one go.
+struct Expected {
+    actions: Vec<ActionId>,
+    duplicates: BTreeSet<Position>,
+}
+
+/// Checks all of it.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub async fn check(evidence: &Evidence<'_>) -> Result<Summary, Violation> {
+    let events = all(evidence.bus, Log::Events).await?;
+    let actions = all(evidence.bus, Log::Actions).await?;
+    let outcomes = all(evidence.bus, Log::Outcomes).await?;
+    accepted_events_are_there(evidence.acknowledged, &events)?;
+    let expected = expected(evidence.bus, &events).await?;
+    let actions = decode_actions(&actions)?;
+    actions_are_those_expected(&expected.actions, &actions)?;
+    let outcomes = decode_outcomes(&outcomes)?;
+    duplicates_are_visible(&expected.duplicates, &outcomes)?;
+    let dead_letters = every_action_is_closed_once(&actions, &outcomes)?;
+    what_succeeded_was_done(&actions, &outcomes, evidence.deeds)?;
+    workflows_are_there_once(evidence.bus, &actions, evidence.deeds).await?;
+    match evidence.growth.violation() {
+        Some(violation) => Err(Violation(violation)),
+        None => Ok(Summary {
+            records: events.len(),
+            actions: actions.len(),
+            duplicates: expected.duplicates.len(),
+            dead_letters,
+            fingerprint: fingerprint(&events, &actions, &outcomes),
+            ..Summary::default()
+        }),
+    }
+}
+
+fn violated<T>(text: String) -> Result<T, Violation> {
+    Err(Violation(text))
+}
+
+async fn all(bus: &dyn Bus, log: Log) -> Result<Vec<Stored>, Violation> {
+    let read = |error: tripline_bus::ReadError| Violation(format!("{} cannot be read: {error}", log.as_str()));
+    let mut from = bus.extent(log).await.map_err(read)?.first;
+    let mut records = Vec::new();
+    loop {
+        let page = bus.read(log, from, 1000).await.map_err(read)?;
+        let Some(last) = page.last() else { return Ok(records) };
+        from = last.position.next();
+        records.extend(page);
+    }
+}
+
+fn decode(stored: &Stored) -> Result<EventsRecord, Violation> {
+    EventsRecord::decode(&stored.record).map_err(|error| Violation(format!("{}: {error}", stored.position)))
+}
+
+fn accepted_events_are_there(acknowledged: &[(EventKey, Accepted)], events: &[Stored]) -> Result<(), Violation> {
+    let mut there: BTreeSet<(EventKey, EventId)> = BTreeSet::new();
+    for stored in events {
+        if let EventsRecord::Event(event) = decode(stored)? {
+            there.insert((event.key, event.id));
+        }
+    }
+    for (key, accepted) in acknowledged {
+        if !there.contains(&(key.clone(), accepted.id.clone())) {
+            return violated(format!("event {} of {key} was accepted and is not in the log", accepted.id));
+        }
+    }
+    Ok(())
+}
+
+/// The same evaluator, straight over the log: it has no crash, no checkpoint, no retry.
+async fn expected(bus: &dyn Bus, events: &[Stored]) -> Result<Expected, Violation> {
+    let definitions = Definitions::default();
+    let Some(first) = events.first() else {
+        return Ok(Expected { actions: Vec::new(), duplicates: BTreeSet::new() });
+    };
+    let mut evaluator = Evaluator::new(Plan::default().into(), State::new(first.position.origin()));
+    let mut expected = Expected { actions: Vec::new(), duplicates: BTreeSet::new() };
+    for stored in events {
+        let record = decode(stored)?;
+        if let EventsRecord::Plan { number, at } = record {
+            let plan = load_plan(bus, &definitions, number)
+                .await
+                .map_err(|error| Violation(format!("plan {number}: {error}")))?;
+            evaluator.switch(stored.position, at, plan);
+            continue;
+        }
+        let decisions = evaluator.apply(stored.position, &record, &mut Off);
+        expected.duplicates.extend(decisions.duplicate.map(|duplicate| duplicate.position));
+        expected.actions.extend(decisions.actions.into_iter().map(|action| action.id));
+    }
+    Ok(expected)
+}
+
+fn decode_actions(stored: &[Stored]) -> Result<Vec<Action>, Violation> {
+    let decode = |stored: &Stored| Action::decode(&stored.record).map_err(|error| Violation(error.to_string()));
+    stored.iter().map(decode).collect()
+}
+
+fn decode_outcomes(stored: &[Stored]) -> Result<Vec<Outcome>, Violation> {
+    let decode = |stored: &Stored| Outcome::decode(&stored.record).map_err(|error| Violation(error.to_string()));
+    stored.iter().map(decode).collect()
+}
+
+fn actions_are_those_expected(expected: &[ActionId], found: &[Action]) -> Result<(), Violation> {
+    for (place, expected_id) in expected.iter().enumerate() {
+        match found.get(place) {
+            Some(action) if action.id == *expected_id => {}
+            Some(action) => {
+                return violated(format!("action {place} is {} and should be {expected_id}", action.id));
+            }
+            None => return violated(format!("action {place}, {expected_id}, is missing")),
+        }
+    }
+    match found.get(expected.len()) {
+        Some(action) => violated(format!("action {} was decided and should not have been", action.id)),
+        None => Ok(()),
+    }
+}
+
+fn duplicates_are_visible(expected: &BTreeSet<Position>, outcomes: &[Outcome]) -> Result<(), Violation> {
+    let visible: BTreeSet<Position> = outcomes
+        .iter()
+        .filter_map(|outcome| match &outcome.kind {
+            OutcomeKind::Duplicate { position, .. } => Some(*position),
+            _ => None,
+        })
+        .collect();
+    if visible == *expected {
+        return Ok(());
+    }
+    violated(format!("duplicates are {expected:?}, visible are {visible:?}"))
+}
+
+/// Returns how many are dead letters.
+fn every_action_is_closed_once(actions: &[Action], outcomes: &[Outcome]) -> Result<usize, Violation> {
+    let mut closed: BTreeMap<&ActionId, usize> = BTreeMap::new();
+    let mut dead_letters = 0;
+    for outcome in outcomes {
+        if let Some((action, _)) = outcome.kind.closes() {
+            *closed.entry(action).or_default() += 1;
+            dead_letters += usize::from(matches!(outcome.kind, OutcomeKind::DeadLettered(_)));
+        }
+    }
+    for action in actions {
+        match closed.remove(&action.id) {
+            Some(1) => {}
+            Some(times) => return violated(format!("action {} was closed {times} times", action.id)),
+            None => return violated(format!("action {} was never closed", action.id)),
+        }
+    }
+    match closed.first_key_value() {
+        Some((action, _)) => violated(format!("an outcome closes action {action}, which was never decided")),
+        None => Ok(dead_letters),
+    }
+}
+
+fn what_succeeded_was_done(actions: &[Action], outcomes: &[Outcome], deeds: &Deeds) -> Result<(), Violation> {
+    for outcome in outcomes {
+        if let OutcomeKind::Succeeded { action, .. } = &outcome.kind
+            && deeds.of(action) == 0
+        {
+            return violated(format!("action {action} succeeded and nothing was done"));
+        }
+    }
+    if deeds.actions() > actions.len() {
+        return violated(format!("{} actions were carried out, {} were decided", deeds.actions(), actions.len()));
+    }
+    Ok(())
+}
+
+/// Each workflow belongs to one action, and no action has two.
+async fn workflows_are_there_once(bus: &dyn Bus, actions: &[Action], deeds: &Deeds) -> Result<(), Violation> {
+    let known: BTreeSet<&str> = actions.iter().map(|action| action.id.as_str()).collect();
+    let keys = bus.keys("workflows/", None, usize::MAX).await.map_err(|error| Violation(error.to_string()))?;
+    let mut owners: BTreeSet<String> = BTreeSet::new();
+    for key in keys {
+        let entry = bus.get(&key).await.map_err(|error| Violation(error.to_string()))?;
+        let Some(entry) = entry else { return violated(format!("{key} is gone")) };
+        let workflow: serde_json::Value =
+            serde_json::from_slice(&entry.value).map_err(|error| Violation(format!("{key}: {error}")))?;
+        let owner = workflow["action"].as_str().unwrap_or_default().to_owned();
+        if !known.contains(owner.as_str()) {
+            return violated(format!("{key} belongs to action `{owner}`, which was never decided"));
+        }
+        if deeds.of(&ActionId(owner.clone())) == 0 {
+            return violated(format!("{key} is there and nobody made it"));
+        }
+        if !owners.insert(owner.clone()) {
+            return violated(format!("action {owner} has two workflows"));
+        }
+    }
+    Ok(())
+}
+
+fn fingerprint(events: &[Stored], actions: &[Action], outcomes: &[Outcome]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for stored in events {
+        (stored.position, &stored.record).hash(&mut hasher);
+    }
+    for action in actions {
+        action.encode().hash(&mut hasher);
+    }
+    for outcome in outcomes {
+        outcome.encode().hash(&mut hasher);
+    }
+    hasher.finish()
+}

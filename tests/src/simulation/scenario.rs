@@ -1,0 +1,226 @@
+//! What happens in a run, drawn from a seed before it begins.
+
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use tripline_bus::memory::Faults;
+
+/// A run.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Where everything here was drawn from.
+    pub seed: u64,
+    /// Definitions of sensors that are put in force, in order, and when. The first at 0.
+    pub plans: Vec<(Duration, Vec<Value>)>,
+    /// What producers send.
+    pub messages: Vec<Sent>,
+    /// When the process is killed.
+    pub crashes: Vec<Duration>,
+    /// What goes wrong with the bus in the first life, the second, …
+    pub faults: Vec<Faults>,
+    /// How often a target fails without effect, fails after its effect, and refuses.
+    pub target: TargetFaults,
+    /// Records after which a checkpoint is written.
+    pub checkpoint_records: u64,
+    /// How many actions of a trigger the executor holds in memory.
+    pub actions_per_trigger: usize,
+}
+
+/// A message that a producer sends until it is accepted.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// When it is first sent.
+    pub at: Duration,
+    /// The event source.
+    pub source: String,
+    /// The event's name.
+    pub name: String,
+    /// The id that upstream gives it; none: the daemon makes one.
+    pub id: Option<String>,
+    /// The body.
+    pub body: Value,
+    /// Sent once more after it was accepted.
+    pub again: bool,
+}
+
+/// How a target behaves. Probabilities from 0 to 1.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetFaults {
+    /// It fails and has done nothing.
+    pub fail: f64,
+    /// It has done it and the answer is lost.
+    pub lose_answer: f64,
+    /// It refuses for good.
+    pub refuse: f64,
+    /// How long it takes at most.
+    pub max_delay: Duration,
+}
+
+/// Everything happens within this time; then the world gets well.
+pub const ACTIVE: Duration = Duration::from_secs(240);
+
+const SOURCES: [&str; 2] = ["builds", "images"];
+const NAMES: [&str; 2] = ["completed", "pushed"];
+
+impl Scenario {
+    /// The run of that seed.
+    pub fn of(seed: u64) -> Self {
+        let random = &mut SmallRng::seed_from_u64(seed);
+        let lives = random.random_range(0..=3);
+        let mut crashes: Vec<_> = (0..lives).map(|_| within(random, ACTIVE)).collect();
+        crashes.sort();
+        // Every fourth run is without trouble, so that this is tried too.
+        let trouble = !seed.is_multiple_of(4);
+        let faults = (0..=lives)
+            .map(|life| if trouble { faults(random, seed * 10 + life as u64) } else { Faults::none() })
+            .collect();
+        Self {
+            seed,
+            plans: plans(random),
+            messages: messages(random),
+            crashes,
+            faults,
+            target: TargetFaults {
+                fail: if trouble { 0.2 } else { 0.0 },
+                lose_answer: if trouble { 0.1 } else { 0.0 },
+                refuse: if trouble { 0.05 } else { 0.0 },
+                max_delay: Duration::from_millis(random.random_range(1..=2000)),
+            },
+            checkpoint_records: random.random_range(1..=40),
+            actions_per_trigger: random.random_range(2..=64),
+        }
+    }
+}
+
+fn within(random: &mut SmallRng, limit: Duration) -> Duration {
+    limit.mul_f64(random.random::<f64>())
+}
+
+fn faults(random: &mut SmallRng, seed: u64) -> Faults {
+    let mut faults = Faults::seeded(seed);
+    let scale = random.random_range(0.0..=2.0);
+    faults.refuse_write *= scale;
+    faults.lose_acknowledgement *= scale;
+    faults.fail_read *= scale;
+    faults.max_delay = Duration::from_millis(random.random_range(1..=3000));
+    faults
+}
+
+fn messages(random: &mut SmallRng) -> Vec<Sent> {
+    let count = random.random_range(10..=80);
+    (0..count)
+        .map(|number| {
+            // Few ids, so that some are used by several messages.
+            let id = random.random_bool(0.8).then(|| format!("id-{}", random.random_range(0..count * 2)));
+            Sent {
+                at: within(random, ACTIVE),
+                source: pick(random, &SOURCES),
+                name: pick(random, &NAMES),
+                again: id.is_some() && random.random_bool(0.2),
+                id,
+                body: json!({
+                    "number": number,
+                    "action": pick(random, &["completed", "failed"]),
+                    "size": random.random_range(0..10),
+                    "correlation_id": format!("chain-{}", random.random_range(0..20)),
+                }),
+            }
+        })
+        .collect()
+}
+
+fn pick(random: &mut SmallRng, from: &[&str]) -> String {
+    (*from.choose(random).unwrap_or(&"")).to_owned()
+}
+
+fn plans(random: &mut SmallRng) -> Vec<(Duration, Vec<Value>)> {
+    let count = random.random_range(1..=5);
+    let mut sensors: Vec<_> = (0..count).map(|number| sensor(random, number)).collect();
+    let mut plans = vec![(Duration::ZERO, sensors.clone())];
+    let changes = random.random_range(0..=3);
+    let mut times: Vec<_> = (0..changes).map(|_| within(random, ACTIVE)).collect();
+    times.sort();
+    for at in times {
+        let number = random.random_range(0..=count);
+        sensors.retain(|sensor| sensor["metadata"]["name"] != format!("sensor-{number}"));
+        if random.random_bool(0.7) {
+            sensors.push(sensor(random, number));
+        }
+        plans.push((at, sensors.clone()));
+    }
+    plans
+}
+
+fn sensor(random: &mut SmallRng, number: usize) -> Value {
+    let dependencies: Vec<_> = (0..random.random_range(1..=3)).map(|index| dependency(random, index)).collect();
+    let triggers: Vec<_> =
+        (0..random.random_range(1..=2)).map(|index| trigger(random, index, dependencies.len())).collect();
+    json!({
+        "apiVersion": "tripline.dev/v1",
+        "kind": "Sensor",
+        "metadata": {"name": format!("sensor-{number}"), "namespace": "ci"},
+        "spec": {"dependencies": dependencies, "triggers": triggers},
+    })
+}
+
+fn dependency(random: &mut SmallRng, index: usize) -> Value {
+    let mut dependency = json!({
+        "name": format!("d{index}"),
+        "eventSourceName": pick(random, &SOURCES),
+        "eventName": pick(random, &NAMES),
+    });
+    if random.random_bool(0.5) {
+        let filter = if random.random_bool(0.5) {
+            json!({"path": "body.action", "type": "string", "value": ["completed"]})
+        } else {
+            let size = random.random_range(0..10).to_string();
+            json!({"path": "body.size", "type": "number", "value": [size], "comparator": ">="})
+        };
+        dependency["filters"] = json!({"data": [filter]});
+    }
+    dependency
+}
+
+fn trigger(random: &mut SmallRng, index: usize, dependencies: usize) -> Value {
+    let mut template = json!({"name": format!("t{index}"), "conditions": condition(random, dependencies)});
+    let first = json!({"dependencyName": "d0", "dataKey": "body.correlation_id", "value": "none"});
+    if random.random_bool(0.5) {
+        template["argoWorkflow"] = json!({
+            "operation": "submit",
+            "source": {"resource": {
+                "apiVersion": "argoproj.io/v1alpha1",
+                "kind": "Workflow",
+                "metadata": {"generateName": "deploy-"},
+                "spec": {"arguments": {"parameters": [{"name": "correlation-id", "value": ""}]}},
+            }},
+            "parameters": [{"src": first, "dest": "spec.arguments.parameters.0.value"}],
+        });
+    } else {
+        template["http"] = json!({
+            "url": "http://target.example/hook",
+            "method": "POST",
+            "payload": [{"src": first, "dest": "correlation"}],
+        });
+    }
+    if random.random_bool(0.2) {
+        template["conditionsReset"] = json!([{"byTime": {"cron": "* * * * *", "timezone": "Europe/Zurich"}}]);
+    }
+    let mut trigger = json!({"template": template});
+    if random.random_bool(0.3) {
+        trigger["maxInFlight"] = json!(random.random_range(1..=3));
+    }
+    trigger
+}
+
+fn condition(random: &mut SmallRng, dependencies: usize) -> String {
+    let mut names = (0..dependencies).map(|index| format!("d{index}"));
+    let mut text = names.next().unwrap_or_default();
+    for name in names {
+        let operator = if random.random_bool(0.6) { "&&" } else { "||" };
+        text = format!("({text}) {operator} {name}");
+    }
+    text
+}

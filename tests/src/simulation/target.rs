@@ -1,0 +1,85 @@
+//! A target that fails as the scenario says, and remembers what it did.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use tripline_event::outcome::TargetResult;
+use tripline_event::{ActionId, Cause};
+use tripline_triggers::{Attempt, BoxFuture, Trigger, TriggerError};
+
+use super::scenario::TargetFaults;
+
+/// What the target has done: how often for each action.
+#[derive(Debug, Default)]
+pub struct Deeds(Mutex<BTreeMap<ActionId, u32>>);
+
+impl Deeds {
+    /// How often it was done.
+    pub fn of(&self, action: &ActionId) -> u32 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(action).copied().unwrap_or_default()
+    }
+
+    /// For how many actions something was done.
+    pub fn actions(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn add(&self, action: &ActionId) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(action.clone()).or_default() += 1;
+    }
+}
+
+/// The target. What lies behind `inner` is done if there is one, else it is only counted.
+pub struct FaultyTarget {
+    deeds: Arc<Deeds>,
+    faults: Mutex<TargetFaults>,
+    random: Mutex<SmallRng>,
+    inner: Option<Arc<dyn Trigger>>,
+}
+
+impl FaultyTarget {
+    /// A target that fails like this.
+    pub fn new(deeds: Arc<Deeds>, faults: TargetFaults, seed: u64, inner: Option<Arc<dyn Trigger>>) -> Self {
+        Self { deeds, faults: Mutex::new(faults), random: Mutex::new(SmallRng::seed_from_u64(seed)), inner }
+    }
+
+    /// From now on nothing goes wrong.
+    pub fn get_well(&self) {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        (faults.fail, faults.lose_answer, faults.refuse) = (0.0, 0.0, 0.0);
+    }
+
+    async fn attempt(&self, attempt: Attempt<'_>) -> Result<TargetResult, TriggerError> {
+        let faults = *self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let (delay, fails, loses, refuses) = {
+            let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+            let delay = faults.max_delay.mul_f64(random.random::<f64>());
+            (delay, random.random_bool(faults.fail), random.random_bool(faults.lose_answer), random.random_bool(faults.refuse))
+        };
+        tokio::time::sleep(delay).await;
+        let retry = |reason: &str| Err(TriggerError::Retry { reason: reason.to_owned(), after: None });
+        if fails {
+            return retry("simulated: the target is down");
+        }
+        if refuses {
+            return Err(TriggerError::Refused { cause: Cause::Refused, reason: "simulated: no".to_owned() });
+        }
+        let result = match &self.inner {
+            Some(inner) => inner.carry_out(attempt).await?,
+            None => TargetResult::Http { status: 200 },
+        };
+        self.deeds.add(&attempt.rendered.action.id);
+        if loses {
+            return retry("simulated: no answer");
+        }
+        Ok(result)
+    }
+}
+
+impl Trigger for FaultyTarget {
+    fn carry_out<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<TargetResult, TriggerError>> {
+        Box::pin(self.attempt(attempt))
+    }
+}

@@ -1,0 +1,368 @@
+//! Runs a scenario: producers, operators who change plans, and the one who pulls the plug.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+use tripline::engine::definitions::Definitions;
+use tripline::engine::driver::CheckpointEvery;
+use tripline::engine::ingest::{IdSource, Ingest};
+use tripline::engine::mistakes::Mistakes;
+use tripline::engine::observer::EngineObserver;
+use tripline::engine::plans::Definition;
+use tripline::engine::{Engine, EngineParts};
+use tripline_bus::memory::{Faults, MemoryBus, MemoryStore};
+use tripline_bus::{Bus, Log};
+use tripline_event::{Clock, DefinitionHash, EventId, EventKey, ObjectName, Position, Timestamp};
+use tripline_eventsources::{Accepted, EventSink, Message};
+use tripline_triggers::executor::{Kinds, Limits, Unobserved};
+use tripline_triggers::workflow::local::LocalTarget;
+use tripline_triggers::workflow::WorkflowTrigger;
+
+use super::check::{self, Evidence, Violation};
+use super::scenario::{ACTIVE, Scenario, Sent};
+use super::target::{Deeds, FaultyTarget};
+use super::Summary;
+
+/// When everything is well again, it may take so long until all is done. Actions that
+/// failed often wait up to five minutes.
+const SETTLE: Duration = Duration::from_secs(3 * 3600);
+
+/// The virtual clock: it runs with the runtime's.
+#[derive(Clone, Copy, Debug)]
+pub struct VirtualClock {
+    began: Instant,
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        let epoch = Timestamp::constant(1_795_000_000, 0);
+        epoch.saturating_add(self.began.elapsed()).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// Ids in the order in which they are asked for.
+#[derive(Debug, Default)]
+struct CountedIds(Mutex<u64>);
+
+impl IdSource for CountedIds {
+    fn next_id(&self) -> String {
+        let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *next += 1;
+        format!("{next:032x}")
+    }
+}
+
+/// Watches that positions only grow, within one life and over all of them.
+#[derive(Debug, Default)]
+pub struct Growth {
+    state: Mutex<GrowthState>,
+}
+
+#[derive(Debug, Default)]
+struct GrowthState {
+    evaluated: Position,
+    checkpoint: Position,
+    violation: Option<String>,
+}
+
+impl Growth {
+    fn begin_a_life(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // A restart goes back to the checkpoint, and not behind it.
+        state.evaluated = state.checkpoint;
+    }
+
+    /// The first position that went back.
+    pub fn violation(&self) -> Option<String> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).violation.clone()
+    }
+}
+
+impl EngineObserver for Growth {
+    fn on_progress(&self, evaluated: Position, _: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if evaluated < state.evaluated {
+            let went = format!("evaluated went from {} back to {evaluated}", state.evaluated);
+            state.violation.get_or_insert(went);
+        }
+        state.evaluated = evaluated;
+    }
+
+    fn on_checkpoint(&self, watermark: Position) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if watermark < state.checkpoint {
+            let went = format!("checkpoint went from {} back to {watermark}", state.checkpoint);
+            state.violation.get_or_insert(went);
+        }
+        state.checkpoint = watermark;
+    }
+}
+
+/// What every life of the daemon shares.
+struct World {
+    scenario: Scenario,
+    mistakes: Mistakes,
+    store: Arc<MemoryStore>,
+    clock: Arc<VirtualClock>,
+    ids: Arc<CountedIds>,
+    deeds: Arc<Deeds>,
+    growth: Arc<Growth>,
+    began: Instant,
+}
+
+/// One life of the daemon.
+struct Life {
+    bus: Arc<MemoryBus>,
+    engine: Engine,
+    targets: Vec<Arc<FaultyTarget>>,
+}
+
+/// Runs the scenario to its end and checks it.
+///
+/// # Errors
+/// What was violated.
+pub async fn run(scenario: Scenario, mistakes: Mistakes) -> Result<Summary, Violation> {
+    let began = Instant::now();
+    let world = Arc::new(World {
+        store: MemoryStore::new(u32::try_from(scenario.seed % u64::from(u32::MAX)).unwrap_or(1) + 1),
+        clock: Arc::new(VirtualClock { began }),
+        ids: Arc::default(),
+        deeds: Arc::default(),
+        growth: Arc::default(),
+        began,
+        mistakes,
+        scenario,
+    });
+    let acknowledged: Arc<Mutex<Vec<(EventKey, Accepted)>>> = Arc::default();
+    let (life_sender, life_receiver) = watch::channel(None);
+    let producers: Vec<_> = world
+        .scenario
+        .messages
+        .iter()
+        .map(|sent| tokio::spawn(produce(Arc::clone(&world), sent.clone(), life_receiver.clone(), Arc::clone(&acknowledged))))
+        .collect();
+    let mut life = world.live(&life_sender).await?;
+    let settled = tokio::time::timeout(ACTIVE * 20 + SETTLE, async {
+        for producer in producers {
+            producer.await.map_err(|error| Violation(format!("a producer panicked: {error}")))?;
+        }
+        Ok::<(), Violation>(())
+    });
+    settled.await.map_err(|_| Violation("messages were never accepted".to_owned()))??;
+    life.settle().await?;
+    world.evidence(life, &acknowledged).await
+}
+
+impl World {
+    /// Lives and dies as the scenario says; returns the last life, when it is well.
+    async fn live(self: &Arc<Self>, ingest: &watch::Sender<Option<Arc<Ingest>>>) -> Result<Life, Violation> {
+        for (number, crash) in self.scenario.crashes.clone().into_iter().enumerate() {
+            let crash = self.began + crash;
+            let life = tokio::select! {
+                biased;
+                () = sleep_until(crash) => continue,
+                life = self.start(number, ingest) => life?,
+            };
+            tokio::select! {
+                biased;
+                () = sleep_until(crash) => {}
+                changed = self.change_plans(&life) => changed?,
+            }
+            sleep_until(crash).await;
+            ingest.send_replace(None);
+            life.bus.kill();
+            life.engine.kill();
+        }
+        let life = self.start(self.scenario.crashes.len(), ingest).await?;
+        self.change_plans(&life).await?;
+        sleep_until(self.began + ACTIVE).await;
+        life.bus.set_faults(Faults { dedup_window: Some(64), ..Faults::none() });
+        for target in &life.targets {
+            target.get_well();
+        }
+        Ok(life)
+    }
+
+    async fn start(
+        self: &Arc<Self>,
+        number: usize,
+        ingest: &watch::Sender<Option<Arc<Ingest>>>,
+    ) -> Result<Life, Violation> {
+        self.growth.begin_a_life();
+        let faults = self.scenario.faults.get(number).cloned().unwrap_or_else(Faults::none);
+        let bus = Arc::new(MemoryBus::with_faults(Arc::clone(&self.store), faults));
+        loop {
+            let (kinds, targets) = self.kinds(&bus, number as u64);
+            match Engine::start(self.parts(Arc::clone(&bus) as _, kinds)).await {
+                Ok(engine) => {
+                    let life = Life { bus, engine, targets };
+                    self.publish(&life, self.plan_at(self.began.elapsed())).await?;
+                    ingest.send_replace(Some(Arc::clone(&life.engine.ingest)));
+                    return Ok(life);
+                }
+                Err(error) if error.is_transient() => sleep(Duration::from_millis(200)).await,
+                Err(error) => return Err(Violation(format!("the daemon does not start: {error:?}"))),
+            }
+        }
+    }
+
+    fn parts(&self, bus: Arc<dyn Bus>, kinds: Kinds) -> EngineParts {
+        EngineParts {
+            bus,
+            clock: Arc::clone(&self.clock) as _,
+            ids: Arc::clone(&self.ids) as _,
+            definitions: Arc::new(Definitions::default()),
+            kinds,
+            observer: Arc::clone(&self.growth) as _,
+            executor_observer: Arc::new(Unobserved),
+            seed: self.scenario.seed,
+            limits: Limits { actions_per_trigger: self.scenario.actions_per_trigger, ..Limits::default() },
+            checkpoint_every: CheckpointEvery { records: self.scenario.checkpoint_records, time: Duration::from_secs(30) },
+            mistakes: self.mistakes,
+        }
+    }
+
+    fn kinds(&self, bus: &Arc<MemoryBus>, life: u64) -> (Kinds, Vec<Arc<FaultyTarget>>) {
+        let seed = self.scenario.seed * 100 + life;
+        let faulty = |seed, inner| Arc::new(FaultyTarget::new(Arc::clone(&self.deeds), self.scenario.target, seed, inner));
+        let local = LocalTarget::new(Arc::clone(bus) as _, Arc::clone(&self.clock) as _);
+        let workflows = faulty(seed, Some(Arc::new(WorkflowTrigger::new(Arc::new(local))) as _));
+        let http = faulty(seed + 50, None);
+        let kinds: Kinds = BTreeMap::from([
+            ("argoWorkflow".to_owned(), Arc::clone(&workflows) as _),
+            ("http".to_owned(), Arc::clone(&http) as _),
+        ]);
+        (kinds, vec![workflows, http])
+    }
+
+    fn plan_at(&self, at: Duration) -> &[Value] {
+        let plans = self.scenario.plans.iter().rev();
+        plans.into_iter().find(|(from, _)| *from <= at).map_or(&[], |(_, sensors)| sensors)
+    }
+
+    async fn change_plans(&self, life: &Life) -> Result<(), Violation> {
+        for (at, sensors) in &self.scenario.plans {
+            let at = self.began + *at;
+            if at > Instant::now() {
+                sleep_until(at).await;
+                self.publish(life, sensors).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, life: &Life, sensors: &[Value]) -> Result<(), Violation> {
+        let definitions: Vec<_> = sensors.iter().map(definition).collect();
+        for (definition, json) in definitions.iter().zip(sensors) {
+            let (compiled, problems) = life.engine.definitions.compile(&definition.name, &definition.hash, json);
+            if compiled.is_none() {
+                return Err(Violation(format!("the scenario's sensor is refused: {problems:?}")));
+            }
+        }
+        loop {
+            match life.engine.publish(&definitions).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_transient() => sleep(Duration::from_millis(200)).await,
+                Err(error) => return Err(Violation(format!("the plan is refused: {error:?}"))),
+            }
+        }
+    }
+
+    async fn evidence(
+        &self,
+        life: Life,
+        acknowledged: &Mutex<Vec<(EventKey, Accepted)>>,
+    ) -> Result<Summary, Violation> {
+        let stopped = life.engine.stop(Duration::from_secs(600)).await;
+        if !stopped {
+            return Err(Violation("the daemon did not stop within its grace period".to_owned()));
+        }
+        let bus = MemoryBus::new(Arc::clone(&self.store));
+        let acknowledged = acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let evidence = Evidence {
+            bus: &bus,
+            acknowledged: &acknowledged,
+            deeds: &self.deeds,
+            growth: &self.growth,
+        };
+        let summary = check::check(&evidence).await?;
+        Ok(Summary { crashes: self.scenario.crashes.len(), plans: self.scenario.plans.len(), ..summary })
+    }
+}
+
+impl Life {
+    /// Waits until everything is evaluated and carried out.
+    async fn settle(&mut self) -> Result<(), Violation> {
+        let until = Instant::now() + SETTLE;
+        loop {
+            let end = self.bus.extent(Log::Events).await.map_err(|error| Violation(error.to_string()))?.next;
+            let last = Position { sequence: end.sequence - 1, ..end };
+            let open: u64 = self
+                .engine
+                .executor
+                .snapshot()
+                .iter()
+                .map(|trigger| trigger.waiting + trigger.in_flight + trigger.retrying)
+                .sum();
+            let evaluated = self.engine.progress.borrow().evaluated;
+            if evaluated >= last && open == 0 {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(Violation(format!("no end: {open} actions are open, evaluated {evaluated} of {last}")));
+            }
+            sleep(Duration::from_secs(5)).await;
+        }
+    }
+}
+
+fn definition(sensor: &Value) -> Definition {
+    let json = sensor.to_string();
+    let text = |field: &str| sensor["metadata"][field].as_str().unwrap_or_default().to_owned();
+    Definition {
+        name: ObjectName::new(text("namespace"), text("name")),
+        hash: DefinitionHash::of(&json),
+        json,
+    }
+}
+
+/// Sends a message until it is accepted, as every upstream does.
+async fn produce(
+    world: Arc<World>,
+    sent: Sent,
+    mut ingest: watch::Receiver<Option<Arc<Ingest>>>,
+    acknowledged: Arc<Mutex<Vec<(EventKey, Accepted)>>>,
+) {
+    sleep_until(world.began + sent.at).await;
+    let key = EventKey::new("ci", &sent.source, &sent.name);
+    let times = if sent.again { 2 } else { 1 };
+    for _ in 0..times {
+        let accepted = loop {
+            let Ok(sink) = ingest.wait_for(Option::is_some).await.map(|sink| sink.clone()) else { return };
+            let Some(sink) = sink else { continue };
+            let body = Bytes::from(sent.body.to_string());
+            let message = Message {
+                key: key.clone(),
+                kind: "webhook",
+                id: sent.id.as_deref().map(EventId::from_upstream),
+                time: world.clock.now(),
+                data: Bytes::from(format!(r#"{{"body":{}}}"#, sent.body)),
+                headers: Vec::new(),
+                body: Some(body),
+                correlation_path: None,
+            };
+            // No answer within 30 s is the answer of a process that died.
+            match tokio::time::timeout(Duration::from_secs(30), sink.append(message)).await {
+                Ok(Ok(accepted)) => break accepted,
+                Ok(Err(_)) | Err(_) => sleep(Duration::from_millis(500)).await,
+            }
+        };
+        acknowledged.lock().unwrap_or_else(PoisonError::into_inner).push((key.clone(), accepted));
+        sleep(Duration::from_secs(3)).await;
+    }
+}

@@ -1,0 +1,97 @@
+//! `TRIPLINE_SEEDS=20000` runs as many seeds; `TRIPLINE_SEED=17` runs one and prints it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use tripline::engine::mistakes::{Mistake, Mistakes};
+use tripline_tests::simulation::{self, Summary};
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    match number("TRIPLINE_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 1..number("TRIPLINE_SEEDS").unwrap_or(200) + 1,
+    }
+}
+
+#[test]
+fn no_seed_loses_or_doubles_anything() {
+    let seeds = seeds();
+    let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
+    let (sum, runs) = (std::sync::Mutex::new(Summary::default()), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for thread in 0..threads {
+            let (seeds, sum, runs) = (seeds.clone(), &sum, &runs);
+            scope.spawn(move || {
+                for seed in seeds.filter(|seed| seed % threads == thread) {
+                    match simulation::run(seed, Mistakes::default()) {
+                        Ok(summary) => add(&mut sum.lock().unwrap(), summary),
+                        Err(violation) => panic!(
+                            "seed {seed}: {violation}\nrun it alone: TRIPLINE_SEED={seed} cargo test --release -p tripline-tests --test simulation"
+                        ),
+                    }
+                    runs.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let (sum, runs) = (sum.into_inner().unwrap(), runs.into_inner());
+    println!(
+        "simulation: {runs} seeds, {} records, {} actions, {} duplicates, {} dead letters, {} crashes, {} plans",
+        sum.records, sum.actions, sum.duplicates, sum.dead_letters, sum.crashes, sum.plans
+    );
+    if number("TRIPLINE_SEED").is_none() {
+        assert!(sum.actions > runs && sum.duplicates > 0 && sum.dead_letters > 0 && sum.crashes > 0);
+    }
+}
+
+fn add(sum: &mut Summary, one: Summary) {
+    sum.records += one.records;
+    sum.actions += one.actions;
+    sum.duplicates += one.duplicates;
+    sum.dead_letters += one.dead_letters;
+    sum.crashes += one.crashes;
+    sum.plans += one.plans;
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for seed in 1..=10 {
+        let first = simulation::run(seed, Mistakes::default());
+        assert_eq!(first, simulation::run(seed, Mistakes::default()), "seed {seed}");
+    }
+}
+
+fn caught(mistake: Mistake, expected: &str) {
+    for seed in 1..=300 {
+        if let Err(violation) = simulation::run(seed, Mistakes::make(mistake)) {
+            println!("{mistake:?} is caught at seed {seed}: {violation}");
+            assert!(violation.0.contains(expected), "caught for another reason: {violation}");
+            return;
+        }
+    }
+    panic!("{mistake:?} was not caught in 300 seeds");
+}
+
+#[test]
+fn a_checkpoint_before_its_actions_is_caught() {
+    caught(Mistake::CheckpointBeforeActions, "action");
+}
+
+#[test]
+fn an_acknowledgement_before_the_event_is_durable_is_caught() {
+    caught(Mistake::AcknowledgeBeforeDurable, "was accepted and is not in the log");
+}
+
+#[test]
+fn a_missing_dedup_is_caught() {
+    caught(Mistake::NoDedup, "");
+}
+
+#[test]
+fn a_replay_under_the_wrong_plan_is_caught() {
+    caught(Mistake::WrongPlan, "action");
+}
