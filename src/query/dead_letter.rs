@@ -1,0 +1,459 @@
+//! Dead letters: what is not carried out, whether somebody has seen to it, and seeing to it.
+//!
+//! A letter is open until its action is appended again with a greater round (retried), or
+//! an outcome says that it was dropped. Nothing is ever removed: both are appends.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tripline_bus::{Append, Bus, Log};
+use tripline_event::{
+    Action, ActionId, Cause, Clock, CorrelationId, DeadLetter, Outcome, OutcomeKind, Position,
+    Timestamp, TriggerName,
+};
+
+use super::item::Record;
+use super::scan::{Needles, forwards, read};
+use super::trace::abbreviates;
+use super::{Filter, QueryError};
+
+/// The most letters that are looked at, the newest: older ones are as if they were not there.
+pub const MAX_LETTERS: usize = 200_000;
+/// The most letters that one retry or drop takes.
+pub const MAX_IDS: usize = 10_000;
+/// What `did` says in the outcome of an operator who dropped a letter or an action.
+pub const DROP: &str = "drop";
+/// What `did` says in the outcome of an operator who retried a letter.
+pub const RETRY: &str = "retry";
+
+/// A dead letter and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetterItem {
+    /// What it is called in commands: its action's id; of an event that never became an
+    /// action, the letter's position.
+    pub id: String,
+    /// Where it stands in OUTCOMES.
+    pub position: Position,
+    /// When it became one.
+    pub at: Timestamp,
+    /// The correlation id of its chain.
+    pub correlation: Option<CorrelationId>,
+    /// Whether it is still open.
+    pub state: LetterState,
+    /// The letter itself.
+    pub letter: DeadLetter,
+}
+
+/// Whether a dead letter is still open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum LetterState {
+    /// Nobody has seen to it.
+    Open,
+    /// It was sent back.
+    Retried {
+        /// As this round of its action.
+        round: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// It was given up.
+    Dropped {
+        /// When.
+        at: Timestamp,
+        /// By whom and why.
+        reason: String,
+    },
+}
+
+/// Which dead letters are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct LetterFilter {
+    /// What their outcomes must fit. `matches` is about the copies of their events.
+    pub filter: Filter,
+    /// Only those of this cause.
+    pub cause: Option<Cause>,
+    /// Those that were retried or dropped too.
+    pub closed: bool,
+}
+
+/// What became of the wish to retry or drop a letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// The id that was asked for.
+    pub id: String,
+    /// What was done.
+    pub done: Done,
+}
+
+/// What was done about a letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Done {
+    /// It was sent back.
+    Retried {
+        /// As this round of its action.
+        round: u32,
+        /// Where the action stands now, in ACTIONS.
+        position: Position,
+    },
+    /// It was given up.
+    Dropped,
+    /// Nothing, and why.
+    Nothing(String),
+    /// There is no such letter.
+    Unknown,
+}
+
+/// What an action is remembered by in ACTIONS: deciding it twice, or retrying a letter
+/// twice, appends it once.
+pub fn dedup_id(id: &ActionId, round: u32) -> Bytes {
+    Bytes::from(format!("{id}.{round}"))
+}
+
+/// The last `limit` dead letters that fit, oldest first.
+pub async fn list(
+    bus: &dyn Bus,
+    wanted: &LetterFilter,
+    limit: usize,
+) -> Result<Vec<DeadLetterItem>, QueryError> {
+    let notes = notes(bus, wanted).await?;
+    let shown = notes.iter().filter(|note| wanted.closed || note.state == LetterState::Open);
+    let mut last: Vec<&Note> = shown.rev().take(limit).collect();
+    last.reverse();
+    full(bus, last).await
+}
+
+/// Every letter of that id, one for each round, oldest first; empty where there is none.
+pub async fn show(bus: &dyn Bus, id: &str) -> Result<Vec<DeadLetterItem>, QueryError> {
+    let notes = notes(bus, &LetterFilter::default()).await?;
+    let Some(note) = resolve(&notes, id)? else { return Ok(Vec::new()) };
+    let id = note.id.clone();
+    full(bus, notes.iter().filter(|note| note.id == id)).await
+}
+
+/// How many open letters there are of each cause.
+pub async fn open_by_cause(bus: &dyn Bus) -> Result<BTreeMap<Cause, u64>, QueryError> {
+    let mut counts = BTreeMap::new();
+    for note in notes(bus, &LetterFilter::default()).await? {
+        if note.state == LetterState::Open {
+            *counts.entry(note.cause).or_default() += 1;
+        }
+    }
+    Ok(counts)
+}
+
+/// Sends dead letters back: each one's action is appended again as its next round, with
+/// as much time as it had at first. `who` is written down.
+pub async fn retry(
+    bus: &dyn Bus,
+    clock: &dyn Clock,
+    who: &str,
+    ids: &[String],
+) -> Result<Vec<Answer>, QueryError> {
+    bounded(ids)?;
+    let notes = notes(bus, &LetterFilter::default()).await?;
+    let mut wanted: Vec<(&String, Result<&Note, Done>)> = Vec::new();
+    for id in ids {
+        wanted.push((id, open(&notes, id)?));
+    }
+    let actions = latest(bus, wanted.iter().filter_map(|(_, note)| note.as_ref().ok())).await?;
+    let now = clock.now();
+    let mut answers = Vec::with_capacity(ids.len());
+    for (id, note) in wanted {
+        let done = match note.map(|note| (note, note.action.as_ref())) {
+            Err(done) => done,
+            Ok((_, None)) => Done::Nothing(
+                "its event never became an action: there is nothing to carry out".to_owned(),
+            ),
+            Ok((note, Some(action))) => match actions.get(action) {
+                None => Done::Nothing(format!(
+                    "the record of its action was trimmed: publish its events again (`tripline dlq show {id}` has copies)"
+                )),
+                Some(action) => again(bus, action, note.round, now).await?,
+            },
+        };
+        if let Done::Retried { .. } = done {
+            note_operator(bus, now, who, RETRY, &notes, id).await?;
+        }
+        answers.push(Answer { id: id.clone(), done });
+    }
+    Ok(answers)
+}
+
+/// Gives dead letters up. `who` and `reason` are written down.
+pub async fn drop(
+    bus: &dyn Bus,
+    clock: &dyn Clock,
+    who: &str,
+    reason: Option<&str>,
+    ids: &[String],
+) -> Result<Vec<Answer>, QueryError> {
+    bounded(ids)?;
+    let notes = notes(bus, &LetterFilter::default()).await?;
+    let at = clock.now();
+    let mut answers = Vec::with_capacity(ids.len());
+    for id in ids {
+        let done = match open(&notes, id)? {
+            Err(done) => done,
+            Ok(note) => {
+                let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                let kind = match (&note.action, &note.trigger) {
+                    (Some(action), Some(trigger)) => OutcomeKind::Dropped {
+                        action: action.clone(),
+                        trigger: trigger.clone(),
+                        round: note.round,
+                        reason: format!("dropped by {who}{why}"),
+                    },
+                    _ => OutcomeKind::Operator {
+                        who: who.to_owned(),
+                        did: DROP.to_owned(),
+                        subject: note.id.clone(),
+                        reason: reason.map(str::to_owned),
+                    },
+                };
+                append_outcome(bus, Outcome { at, correlation: note.correlation.clone(), kind })
+                    .await?;
+                Done::Dropped
+            }
+        };
+        answers.push(Answer { id: id.clone(), done });
+    }
+    Ok(answers)
+}
+
+fn bounded(ids: &[String]) -> Result<(), QueryError> {
+    if ids.len() > MAX_IDS {
+        let message = format!("{} dead letters at once, at most {MAX_IDS} are taken", ids.len());
+        return Err(QueryError::Invalid(message));
+    }
+    Ok(())
+}
+
+/// What is kept in memory of a letter while the logs are read: its events may be large.
+struct Note {
+    id: String,
+    position: Position,
+    action: Option<ActionId>,
+    trigger: Option<TriggerName>,
+    round: u32,
+    cause: Cause,
+    correlation: Option<CorrelationId>,
+    state: LetterState,
+}
+
+/// The letters that fit, oldest first, with their state.
+async fn notes(bus: &dyn Bus, wanted: &LetterFilter) -> Result<Vec<Note>, QueryError> {
+    let mut notes: VecDeque<Note> = VecDeque::new();
+    let mut dropped: HashMap<String, (u32, Timestamp, String)> = HashMap::new();
+    let needles = ["deadLettered", "dropped", "operator"].map(|kind| format!(r#""{kind}""#));
+    let needles = Needles::bytes(needles)?;
+    forwards(bus, Log::Outcomes, |stored| {
+        if !needles.are_in(&stored.record) {
+            return true;
+        }
+        let Ok(record) = Record::decode(Log::Outcomes, &stored.record) else { return true };
+        let fits = wanted.filter.fits(&record);
+        let Record::Outcome(outcome) = record else { return true };
+        match outcome.kind {
+            OutcomeKind::DeadLettered(letter) if fits && fits_letter(wanted, &letter) => {
+                if notes.len() == MAX_LETTERS {
+                    notes.pop_front();
+                }
+                notes.push_back(note(stored.position, outcome.correlation, *letter));
+            }
+            OutcomeKind::Dropped { action, round, reason, .. } => {
+                dropped.insert(action.0, (round, outcome.at, reason));
+            }
+            OutcomeKind::Operator { who, did, subject, reason } if did == DROP => {
+                let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                dropped.insert(subject, (0, outcome.at, format!("dropped by {who}{why}")));
+            }
+            _ => {}
+        }
+        true
+    })
+    .await?;
+    let retried = if notes.is_empty() { HashMap::new() } else { retried(bus).await? };
+    for note in &mut notes {
+        let again = note.action.as_ref().and_then(|id| retried.get(id));
+        if let Some((round, at)) = again.filter(|(round, _)| *round > note.round) {
+            note.state = LetterState::Retried { round: *round, at: *at };
+        } else if let Some((_, at, reason)) =
+            dropped.get(&note.id).filter(|(round, ..)| *round >= note.round)
+        {
+            note.state = LetterState::Dropped { at: *at, reason: reason.clone() };
+        }
+    }
+    Ok(notes.into())
+}
+
+fn note(position: Position, correlation: Option<CorrelationId>, letter: DeadLetter) -> Note {
+    Note {
+        id: id(position, &letter),
+        position,
+        action: letter.action,
+        trigger: letter.trigger,
+        round: letter.round,
+        cause: letter.cause,
+        correlation,
+        state: LetterState::Open,
+    }
+}
+
+fn id(position: Position, letter: &DeadLetter) -> String {
+    letter.action.as_ref().map_or_else(|| position.to_string(), |id| id.0.clone())
+}
+
+fn fits_letter(wanted: &LetterFilter, letter: &DeadLetter) -> bool {
+    let matches = &wanted.filter.matches;
+    wanted.cause.is_none_or(|cause| letter.cause == cause)
+        && (matches.is_empty()
+            || letter.events.iter().any(|event| {
+                let data = event.data.to_string();
+                matches.iter().all(|each| each.fits(&data))
+            }))
+}
+
+/// The greatest round of each action that has more than one.
+async fn retried(bus: &dyn Bus) -> Result<HashMap<ActionId, (u32, Timestamp)>, QueryError> {
+    // Every round but the first is a number that begins with one of these.
+    let needles = Needles::bytes((1..=9).map(|digit| format!(r#""round":{digit}"#)))?;
+    let mut rounds: HashMap<ActionId, (u32, Timestamp)> = HashMap::new();
+    forwards(bus, Log::Actions, |stored| {
+        if needles.are_in(&stored.record)
+            && let Ok(action) = Action::decode(&stored.record)
+            && rounds.get(&action.id).is_none_or(|(round, _)| *round < action.round)
+        {
+            rounds.insert(action.id, (action.round, action.decided_at));
+        }
+        true
+    })
+    .await?;
+    Ok(rounds)
+}
+
+/// The newest letter that `id` names: an action's id, or its beginning, or a position.
+fn resolve<'a>(notes: &'a [Note], id: &str) -> Result<Option<&'a Note>, QueryError> {
+    if let Some(note) = notes.iter().rev().find(|note| note.id == id) {
+        return Ok(Some(note));
+    }
+    if let Some(note) = notes.iter().find(|note| note.position.to_string() == id) {
+        return Ok(Some(note));
+    }
+    let mut like = notes.iter().rev().filter(|note| abbreviates(id, &note.id));
+    let Some(first) = like.next() else { return Ok(None) };
+    if like.any(|note| note.id != first.id) {
+        return Err(QueryError::Invalid(format!("`{id}` is the beginning of several ids")));
+    }
+    Ok(Some(first))
+}
+
+/// The letter that `id` names, if it is open; else what there is to say.
+fn open<'a>(notes: &'a [Note], id: &str) -> Result<Result<&'a Note, Done>, QueryError> {
+    Ok(match resolve(notes, id)? {
+        None => Err(Done::Unknown),
+        Some(note) => match &note.state {
+            LetterState::Open => Ok(note),
+            LetterState::Retried { round, at } => {
+                Err(Done::Nothing(format!("it was sent back at {at:.0} already, as round {round}")))
+            }
+            LetterState::Dropped { at, reason } => {
+                Err(Done::Nothing(format!("it was given up at {at:.0} already: {reason}")))
+            }
+        },
+    })
+}
+
+/// The newest record of each letter's action, as far as they are kept.
+async fn latest<'a>(
+    bus: &dyn Bus,
+    notes: impl Iterator<Item = &'a &'a Note>,
+) -> Result<HashMap<ActionId, Action>, QueryError> {
+    let ids: Vec<&ActionId> = notes.filter_map(|note| note.action.as_ref()).collect();
+    let mut actions: HashMap<ActionId, Action> = HashMap::new();
+    if ids.is_empty() {
+        return Ok(actions);
+    }
+    let needles = Needles::texts(ids.iter().map(|id| id.as_str()))?;
+    forwards(bus, Log::Actions, |stored| {
+        if needles.are_in(&stored.record)
+            && let Ok(action) = Action::decode(&stored.record)
+            && actions.get(&action.id).is_none_or(|known| known.round <= action.round)
+        {
+            actions.insert(action.id.clone(), action);
+        }
+        true
+    })
+    .await?;
+    Ok(actions)
+}
+
+async fn again(
+    bus: &dyn Bus,
+    action: &Action,
+    round: u32,
+    now: Timestamp,
+) -> Result<Done, QueryError> {
+    let allowed = action.expires_at.duration_since(action.decided_at);
+    let round = round.max(action.round).saturating_add(1);
+    let next = Action {
+        round,
+        attempted: false,
+        decided_at: now,
+        expires_at: now.checked_add(allowed).unwrap_or(Timestamp::MAX),
+        ..action.clone()
+    };
+    let append = Append { dedup: Some(dedup_id(&next.id, round)), record: next.encode() };
+    let appended = bus.append(Log::Actions, vec![append]).await?;
+    let position = appended.first().map(|appended| appended.position).unwrap_or_default();
+    Ok(Done::Retried { round, position })
+}
+
+async fn note_operator(
+    bus: &dyn Bus,
+    at: Timestamp,
+    who: &str,
+    did: &str,
+    notes: &[Note],
+    id: &str,
+) -> Result<(), QueryError> {
+    let subject = resolve(notes, id)?.map_or_else(|| id.to_owned(), |note| note.id.clone());
+    let (who, did) = (who.to_owned(), did.to_owned());
+    let kind = OutcomeKind::Operator { who, did, subject, reason: None };
+    append_outcome(bus, Outcome { at, correlation: None, kind }).await
+}
+
+async fn append_outcome(bus: &dyn Bus, outcome: Outcome) -> Result<(), QueryError> {
+    bus.append(Log::Outcomes, vec![Append { dedup: None, record: outcome.encode() }]).await?;
+    Ok(())
+}
+
+async fn full(
+    bus: &dyn Bus,
+    notes: impl IntoIterator<Item = &Note>,
+) -> Result<Vec<DeadLetterItem>, QueryError> {
+    let mut items = Vec::new();
+    for note in notes {
+        let page = read(bus, Log::Outcomes, note.position, 1).await?;
+        let stored = page.first().filter(|stored| stored.position == note.position);
+        let Some(Ok(Outcome { at, correlation, kind: OutcomeKind::DeadLettered(letter) })) =
+            stored.map(|stored| Outcome::decode(&stored.record))
+        else {
+            // It was trimmed since it was noted.
+            continue;
+        };
+        items.push(DeadLetterItem {
+            id: note.id.clone(),
+            position: note.position,
+            at,
+            correlation,
+            state: note.state.clone(),
+            letter: *letter,
+        });
+    }
+    Ok(items)
+}

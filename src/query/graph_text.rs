@@ -1,0 +1,259 @@
+//! The graph as a text tree, as DOT, as Mermaid.
+
+use std::fmt::Write as _;
+
+use tripline_event::{EventKey, TriggerName};
+
+use super::graph::{Graph, GraphSensor, GraphTrigger, TriggerCounts};
+use super::timeline::several;
+
+impl Graph {
+    /// The graph as a tree, for people: each event, who waits for it, what that does.
+    pub fn text(&self) -> String {
+        let mut tree = Tree::default();
+        for source in &self.config.sources {
+            let count = several(whole(self.count_of(&source.key)), "event");
+            tree.line(0, &format!("{}  {}, {count}", source.key, source.kind));
+            let waiting = self.waiting_for(&source.key);
+            if waiting.is_empty() {
+                tree.line(1, "nobody waits for it");
+            }
+            for (sensor, dependency) in waiting {
+                self.sensor_text(&mut tree, sensor, dependency);
+            }
+        }
+        for (sensor, dependency) in self.unmet() {
+            let wanted = format!("{}/{}", dependency.source, dependency.event);
+            let text = format!("{}  waits for {wanted}, which no event source gives", sensor.name);
+            tree.line(0, &text);
+        }
+        for (trigger, counts) in self.former() {
+            tree.line(0, &format!("{trigger}  not configured any more, {}", spoken(counts)));
+        }
+        if tree.0.is_empty() {
+            tree.line(0, "there are no event sources and no sensors");
+        }
+        tree.0
+    }
+
+    fn sensor_text(&self, tree: &mut Tree, sensor: &GraphSensor, dependency: &str) {
+        tree.line(1, &format!("{}  as {dependency}", sensor.name));
+        for trigger in &sensor.triggers {
+            let name = TriggerName::new(&sensor.name, &trigger.name);
+            let condition = match &trigger.conditions {
+                Some(condition) => format!(" when {condition}"),
+                None => String::new(),
+            };
+            let counts = spoken(self.counts_of(&name));
+            let GraphTrigger { name: short, kind, target, .. } = trigger;
+            tree.line(2, &format!("{short}{condition}  {kind} on {target}, {counts}"));
+            for published in self.published.iter().filter(|published| published.by == name) {
+                let count = several(whole(published.count), "event");
+                tree.line(3, &format!("its workflows publish {}, {count}", published.key));
+            }
+        }
+    }
+
+    /// The graph in Graphviz' language.
+    pub fn dot(&self) -> String {
+        let mut text = "digraph tripline {\n  rankdir=LR;\n  node [shape=box];\n".to_owned();
+        let quoted = |label: &str| {
+            let escaped = label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            format!("\"{escaped}\"")
+        };
+        let shapes = self.shapes();
+        for node in &shapes.nodes {
+            let shape = match node.shape {
+                Shape::Event => "ellipse",
+                Shape::Sensor => "box",
+                Shape::Trigger => "component",
+                Shape::Target => "cylinder",
+            };
+            let (id, label) = (quoted(&node.id), quoted(&node.label));
+            put(&mut text, &format!("  {id} [label={label}, shape={shape}];"));
+        }
+        for edge in &shapes.edges {
+            let style = if edge.seen { ", style=dashed" } else { "" };
+            let (from, to) = (quoted(&edge.from), quoted(&edge.to));
+            let label = quoted(&edge.label);
+            put(&mut text, &format!("  {from} -> {to} [label={label}{style}];"));
+        }
+        text.push_str("}\n");
+        text
+    }
+
+    /// The graph in Mermaid's language.
+    pub fn mermaid(&self) -> String {
+        let mut text = "flowchart LR\n".to_owned();
+        // A label is shown as HTML: what has a meaning there is written as its number.
+        let quoted = |label: &str| {
+            let plain = |c: char| c.is_alphanumeric() || " -_./:,=()".contains(c);
+            let escaped: String = label
+                .split('\n')
+                .map(|line| {
+                    line.chars().fold(String::new(), |mut out, c| {
+                        if plain(c) {
+                            out.push(c)
+                        } else {
+                            out.push_str(&format!("#{};", u32::from(c)))
+                        }
+                        out
+                    })
+                })
+                .collect::<Vec<_>>()
+                .join("<br/>");
+            format!("\"{escaped}\"")
+        };
+        let shapes = self.shapes();
+        // An id of letters and digits alone: names may hold anything, also words of the language.
+        let id_of = |id: &str| {
+            let at = shapes.nodes.iter().position(|node| node.id == id);
+            at.map_or_else(|| "unknown".to_owned(), |at| format!("n{at}"))
+        };
+        for node in &shapes.nodes {
+            let (open, close) = match node.shape {
+                Shape::Event => ("([", "])"),
+                Shape::Sensor => ("[", "]"),
+                Shape::Trigger => ("[[", "]]"),
+                Shape::Target => ("[(", ")]"),
+            };
+            let (id, label) = (id_of(&node.id), quoted(&node.label));
+            put(&mut text, &format!("  {id}{open}{label}{close}"));
+        }
+        for edge in &shapes.edges {
+            let arrow = if edge.seen { "-.->" } else { "-->" };
+            let (from, to) = (id_of(&edge.from), id_of(&edge.to));
+            put(&mut text, &format!("  {from} {arrow}|{}| {to}", quoted(&edge.label)));
+        }
+        text
+    }
+
+    /// The graph as nodes and edges. Configured first, then what was only seen.
+    fn shapes(&self) -> Shapes {
+        let mut shapes = Shapes::default();
+        for source in &self.config.sources {
+            let count = several(whole(self.count_of(&source.key)), "event");
+            let label = format!("{}\n{}, {count}", source.key, source.kind);
+            shapes.node(event_id(&source.key), label, Shape::Event);
+        }
+        for sensor in &self.config.sensors {
+            self.sensor_shapes(&mut shapes, sensor);
+        }
+        for published in &self.published {
+            let from = trigger_id(&published.by);
+            shapes.node(from.clone(), published.by.to_string(), Shape::Trigger);
+            let to = event_id(&published.key);
+            shapes.node(to.clone(), published.key.to_string(), Shape::Event);
+            shapes.edge(from, to, format!("published {}", published.count), true);
+        }
+        shapes
+    }
+
+    fn sensor_shapes(&self, shapes: &mut Shapes, sensor: &GraphSensor) {
+        let id = format!("sensor {}", sensor.name);
+        shapes.node(id.clone(), sensor.name.to_string(), Shape::Sensor);
+        for source in &self.config.sources {
+            for (waiting, dependency) in self.waiting_for(&source.key) {
+                if waiting.name == sensor.name {
+                    let from = event_id(&source.key);
+                    shapes.edge(from, id.clone(), dependency.to_owned(), false);
+                }
+            }
+        }
+        for (waiting, dependency) in self.unmet() {
+            if waiting.name == sensor.name {
+                let key =
+                    EventKey::new(&sensor.name.namespace, &dependency.source, &dependency.event);
+                shapes.node(event_id(&key), format!("{key}\nno event source"), Shape::Event);
+                shapes.edge(event_id(&key), id.clone(), dependency.name.clone(), false);
+            }
+        }
+        for trigger in &sensor.triggers {
+            let name = TriggerName::new(&sensor.name, &trigger.name);
+            let label = format!("{}\n{}", trigger.name, spoken(self.counts_of(&name)));
+            shapes.node(trigger_id(&name), label, Shape::Trigger);
+            let condition = trigger.conditions.clone().unwrap_or_else(|| "all".to_owned());
+            shapes.edge(id.clone(), trigger_id(&name), condition, false);
+            let target = format!("target {}", trigger.target);
+            shapes.node(target.clone(), trigger.target.clone(), Shape::Target);
+            shapes.edge(trigger_id(&name), target, trigger.kind.clone(), false);
+        }
+    }
+}
+
+fn event_id(key: &EventKey) -> String {
+    format!("event {key}")
+}
+
+fn trigger_id(name: &TriggerName) -> String {
+    format!("trigger {name}")
+}
+
+#[derive(Default)]
+struct Shapes {
+    nodes: Vec<Node>,
+    edges: Vec<Edge>,
+}
+
+struct Node {
+    id: String,
+    label: String,
+    shape: Shape,
+}
+
+enum Shape {
+    Event,
+    Sensor,
+    Trigger,
+    Target,
+}
+
+struct Edge {
+    from: String,
+    to: String,
+    label: String,
+    /// It was seen, and is not configured.
+    seen: bool,
+}
+
+impl Shapes {
+    fn node(&mut self, id: String, label: String, shape: Shape) {
+        if !self.nodes.iter().any(|node| node.id == id) {
+            self.nodes.push(Node { id, label, shape });
+        }
+    }
+
+    fn edge(&mut self, from: String, to: String, label: String, seen: bool) {
+        self.edges.push(Edge { from, to, label, seen });
+    }
+}
+
+fn spoken(counts: TriggerCounts) -> String {
+    let dead = match counts.dead {
+        0 => String::new(),
+        dead => format!(", {}", several(whole(dead), "dead letter")),
+    };
+    format!("{} fired, {} succeeded{dead}", counts.fired, counts.succeeded)
+}
+
+fn whole(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+fn put(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+/// Lines that are indented under those before them.
+#[derive(Default)]
+struct Tree(String);
+
+impl Tree {
+    fn line(&mut self, depth: usize, text: &str) {
+        let indent = "   ".repeat(depth.saturating_sub(1));
+        let branch = if depth == 0 { "" } else { "└─ " };
+        #[expect(clippy::expect_used, reason = "a String takes everything that is written to it")]
+        writeln!(self.0, "{indent}{branch}{text}").expect("a String can be written to");
+    }
+}
