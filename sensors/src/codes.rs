@@ -32,3 +32,7 @@ pub const BAD_DEST: &str = "TL0314";
 pub const UNKNOWN_OPERATION: &str = "TL0315";
 /// A filter that does not do what it seems to, or that no event can pass.
 pub const FILTER_MISLEADING: &str = "TL0316";
+/// A name that another has too.
+pub const NOT_UNIQUE: &str = "TL0317";
+/// More of something than a sensor may have.
+pub const TOO_MANY: &str = "TL0318";

@@ -3,7 +3,9 @@
 pub mod codes;
 pub mod condition;
 pub mod definition;
+pub mod evaluator;
 pub mod filter;
+mod number;
 pub mod parameter;
 pub mod path;
 pub mod set;

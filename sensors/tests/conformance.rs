@@ -1,0 +1,34 @@
+//! What the released Argo Events answered, against what Tripline answers.
+//!
+//! Each file of the folder named by `TRIPLINE_VECTORS` (default: `tests/vectors` of the
+//! project) is an array of cases. The run prints a line for each file and fails below
+//! its total. A deviation is a rule: a predicate on the case, with the answer that
+//! Tripline gives instead, which is checked. What is not implemented yet is a rule too,
+//! and counted apart.
+
+#[path = "conformance/gjson.rs"]
+mod gjson;
+#[path = "conformance/report.rs"]
+mod report;
+#[path = "conformance/sjson.rs"]
+mod sjson;
+
+use report::{Report, cases};
+
+#[test]
+fn gjson() {
+    let mut report = Report::new("gjson");
+    for case in cases("gjson") {
+        report.add(&case, gjson::run(&case));
+    }
+    report.finish();
+}
+
+#[test]
+fn sjson() {
+    let mut report = Report::new("sjson");
+    for case in cases("sjson") {
+        report.add(&case, sjson::run(&case));
+    }
+    report.finish();
+}

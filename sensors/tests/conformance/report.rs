@@ -1,0 +1,99 @@
+//! The cases of a file and the count of what became of them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+/// The cases of the file `name`.
+pub fn cases(name: &str) -> Vec<Value> {
+    let folder = std::env::var_os("TRIPLINE_VECTORS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors")),
+        PathBuf::from,
+    );
+    let path = folder.join(format!("{name}.json"));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The text of a field; empty where there is none.
+pub fn text<'a>(case: &'a Value, field: &str) -> &'a str {
+    case[field].as_str().unwrap_or_default()
+}
+
+/// What became of a case.
+pub enum Verdict {
+    /// Tripline answers the same.
+    Same,
+    /// Tripline answers what the rule says.
+    Deviation(&'static str),
+    /// What the case needs is not there yet.
+    NotYet(&'static str),
+    /// Neither.
+    Different(String),
+}
+
+/// `Same` where `found` is what was `wanted`.
+pub fn compare<T: PartialEq + std::fmt::Debug>(found: &T, wanted: &T) -> Verdict {
+    if found == wanted {
+        return Verdict::Same;
+    }
+    Verdict::Different(format!("  wanted {wanted:?}\n  found  {found:?}"))
+}
+
+/// The count for one file.
+pub struct Report {
+    file: &'static str,
+    passed: usize,
+    total: usize,
+    rules: BTreeMap<(&'static str, &'static str), usize>,
+    different: Vec<String>,
+}
+
+impl Report {
+    pub fn new(file: &'static str) -> Self {
+        Self { file, passed: 0, total: 0, rules: BTreeMap::new(), different: Vec::new() }
+    }
+
+    pub fn add(&mut self, case: &Value, verdict: Verdict) {
+        match verdict {
+            Verdict::Same => self.passed += 1,
+            Verdict::Deviation(rule) => *self.rules.entry(("deviation", rule)).or_default() += 1,
+            Verdict::NotYet(rule) => {
+                *self.rules.entry(("not yet", rule)).or_default() += 1;
+                return;
+            }
+            Verdict::Different(how) => {
+                let (id, group) = (text(case, "id"), text(case, "group"));
+                self.different.push(format!("{} {id} ({group})\n{how}", self.file));
+            }
+        }
+        self.total += 1;
+    }
+
+    /// Prints the count and fails where a case is different.
+    pub fn finish(self) {
+        let deviations: usize = self.sum("deviation");
+        // Written past the test harness, which keeps what a passing test prints.
+        let mut lines = format!("{}: {}/{}\n", self.file, self.passed + deviations, self.total);
+        for ((kind, rule), count) in &self.rules {
+            lines += &format!("  {kind}: {count} ({rule})\n");
+        }
+        use std::io::Write as _;
+        std::io::stderr().write_all(lines.as_bytes()).expect("standard error is open");
+        assert!(self.total > 0, "{}: there are no cases", self.file);
+        let shown: Vec<_> = self.different.iter().take(40).map(String::as_str).collect();
+        assert!(
+            self.different.is_empty(),
+            "{}: {} cases differ; the first of them:\n{}",
+            self.file,
+            self.different.len(),
+            shown.join("\n")
+        );
+    }
+
+    fn sum(&self, kind: &str) -> usize {
+        self.rules.iter().filter(|((k, _), _)| *k == kind).map(|(_, count)| count).sum()
+    }
+}
