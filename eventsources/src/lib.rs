@@ -6,6 +6,27 @@
 //!
 //! Not here: the bus, sensors, triggers.
 
+pub mod calendar;
+pub mod codes;
+pub mod definition;
+mod fields;
+mod health;
+pub mod kinds;
+mod secret;
+pub mod source;
+mod sources;
+mod supervise;
+#[cfg(test)]
+mod testing;
+pub mod webhook;
+
+pub use definition::{EventDefinition, SourceConfig, clashes, events};
+pub use fields::{Correlation, EventFilter};
+pub use health::{Health, SourceStatus};
+pub use secret::{SecretLookup, SecretRef};
+pub use source::{EventSource, Running, SourceContext, SourceError, SourceSettings};
+pub use sources::Sources;
+
 use std::future::Future;
 use std::pin::Pin;
 
@@ -24,6 +45,12 @@ pub trait EventSink: Send + Sync + 'static {
     /// Something came in that is not an event: counted, and visible as an outcome (at
     /// most one record a second for each key and reason).
     fn refused(&self, key: &EventKey, reason: &str);
+
+    /// Ticks of a calendar were passed over and are not made up: `count` of them, the first
+    /// at `from` and the last at `to`.
+    fn missed(&self, key: &EventKey, from: Timestamp, to: Timestamp, count: u64) {
+        self.refused(key, &format!("{count} ticks missed, from {from} to {to}"));
+    }
 }
 
 /// What an event source took in.

@@ -1,0 +1,148 @@
+//! The events of an event source, as its YAML defines them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tripline_config::{FieldPath, Problem};
+use tripline_event::{DefinitionHash, EventKey, ObjectName};
+
+use crate::calendar::Calendar;
+use crate::webhook::{self, Route, Webhook};
+use crate::{codes, kinds};
+
+/// Fields of `spec` that are no kinds. They say how Argo Events deploys an event source
+/// and mean nothing here.
+const OTHER_FIELDS: [&str; 4] = ["eventBusName", "replicas", "template", "service"];
+
+/// One event of an event source, checked.
+#[derive(Clone, Debug)]
+pub struct EventDefinition {
+    /// Namespace, event source and event name.
+    pub key: EventKey,
+    /// The CloudEvents type.
+    pub kind: &'static str,
+    /// What it does.
+    pub config: SourceConfig,
+    /// The path of the correlation id in its data, if the configuration names one.
+    pub correlation: Option<String>,
+    /// A hash of kind and configuration: what stays the same keeps running.
+    pub hash: DefinitionHash,
+}
+
+/// The configuration of an event, by kind.
+#[derive(Clone, Debug)]
+pub enum SourceConfig {
+    /// See [`crate::webhook`].
+    Webhook(Arc<Webhook>),
+    /// See [`crate::calendar`].
+    Calendar(Arc<Calendar>),
+}
+
+/// The events of the event source `name` with this `spec`, and all that is wrong with it.
+/// Paths begin at the object (`spec.webhook.…`). With an error among the problems the
+/// object is to be refused; the events that were right are returned all the same.
+pub fn events(name: &ObjectName, spec: &Value) -> (Vec<EventDefinition>, Vec<Problem>) {
+    let at = FieldPath::root().key("spec");
+    let Some(spec) = spec.as_object() else {
+        let problem = Problem::error(codes::WRONG_SHAPE, at, "spec is no mapping");
+        return (Vec::new(), vec![problem]);
+    };
+    let mut found = Events { name, events: Vec::new(), kinds: BTreeMap::new(), problems: vec![] };
+    for (key, value) in spec {
+        if OTHER_FIELDS.contains(&key.as_str()) {
+            continue;
+        }
+        match kinds::kind(key) {
+            Some(kind) => found.add_kind(kind, value, &at.key(key)),
+            None => found.problems.push(unknown(key, value, at.key(key))),
+        }
+    }
+    if found.kinds.is_empty() && found.problems.is_empty() {
+        found.problems.push(
+            Problem::warning(codes::NO_EVENTS, at, "event source has no events")
+                .help("add a kind, such as `webhook`, with an event below it"),
+        );
+    }
+    (found.events, found.problems)
+}
+
+struct Events<'a> {
+    name: &'a ObjectName,
+    events: Vec<EventDefinition>,
+    /// The kind of each event name.
+    kinds: BTreeMap<&'a str, &'static str>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Events<'a> {
+    fn add_kind(&mut self, kind: &'static kinds::Kind, events: &'a Value, at: &FieldPath) {
+        // Go reads `webhook:` without a value as no events.
+        if events.is_null() {
+            return;
+        }
+        let Some(events) = events.as_object() else {
+            let message = format!("`{}` is no mapping from event names", kind.key);
+            self.problems.push(Problem::error(codes::WRONG_SHAPE, at.clone(), message));
+            return;
+        };
+        for (event, config) in events {
+            let at = at.key(event);
+            if let Some(other) = self.kinds.insert(event, kind.key) {
+                let message = format!("event `{event}` is also below `{other}`");
+                let problem = Problem::error(codes::DUPLICATE_EVENT, at.clone(), message);
+                let help = "event names are unique over all kinds of an event source";
+                self.problems.push(problem.help(help));
+            }
+            let compiled = kind.compile(config, &at);
+            self.problems.extend(compiled.problems);
+            let Some((source, correlation)) = compiled.source else { continue };
+            self.events.push(EventDefinition {
+                key: EventKey::new(&self.name.namespace, &self.name.name, event),
+                kind: kind.event_type,
+                config: source,
+                correlation,
+                hash: DefinitionHash::of(&format!("{}:{config}", kind.key)),
+            });
+        }
+    }
+}
+
+fn unknown(key: &str, value: &Value, at: FieldPath) -> Problem {
+    let known = kinds::KINDS.iter().map(|kind| kind.key).chain(OTHER_FIELDS);
+    let near = known
+        .map(|known| {
+            (strsim::damerau_levenshtein(&key.to_lowercase(), &known.to_lowercase()), known)
+        })
+        .min()
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 4);
+    let problem = if value.is_object() {
+        let message = format!("unknown kind of event source `{key}`");
+        Problem::error(codes::UNKNOWN_KIND, at, message)
+    } else {
+        Problem::warning(codes::UNKNOWN_FIELD, at, format!("unknown field `{key}`"))
+    };
+    let problem = Problem { at_key: true, ..problem };
+    match near {
+        Some((_, near)) => problem.help(format!("did you mean `{near}`?")),
+        None => problem,
+    }
+}
+
+/// The pairs of events that cannot both come in, and why: the same method, path and port.
+/// Told apart by host or prefix they still work; by their path alone they do not.
+pub fn clashes(all: &[EventDefinition]) -> Vec<(EventKey, EventKey, String)> {
+    let routes: Vec<Arc<Route>> = all.iter().filter_map(route).collect();
+    let pairs = webhook::clashes(&routes);
+    pairs.into_iter().map(|(a, b, why)| (a.key.clone(), b.key.clone(), why)).collect()
+}
+
+/// The route of a webhook.
+pub(crate) fn route(definition: &EventDefinition) -> Option<Arc<Route>> {
+    let SourceConfig::Webhook(webhook) = &definition.config else { return None };
+    Some(Arc::new(Route {
+        key: definition.key.clone(),
+        webhook: Arc::clone(webhook),
+        correlation_path: definition.correlation.clone(),
+    }))
+}

@@ -1,0 +1,162 @@
+//! The kinds of event sources: those of Argo Events. A kind that is not there yet is
+//! refused, never ignored.
+
+use std::sync::Arc;
+
+use schemars::Schema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tripline_config::{FieldPath, Problem};
+
+use crate::calendar::{self, CalendarConfig};
+use crate::codes;
+use crate::definition::SourceConfig;
+use crate::webhook::{self, WebhookConfig};
+
+/// A kind of event source.
+pub struct Kind {
+    /// Its key in `spec`.
+    pub key: &'static str,
+    /// The CloudEvents type of its events.
+    pub event_type: &'static str,
+    implementation: Option<Implementation>,
+}
+
+struct Implementation {
+    schema: fn() -> Schema,
+    compile: fn(&Value, &FieldPath) -> Compiled,
+    example: &'static str,
+}
+
+/// What the configuration of one event has become.
+pub(crate) struct Compiled {
+    /// The source and the path of its correlation id, if the configuration is right.
+    pub(crate) source: Option<(SourceConfig, Option<String>)>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// All kinds.
+pub static KINDS: &[Kind] = &[
+    Kind {
+        key: webhook::KIND,
+        event_type: webhook::KIND,
+        implementation: Some(Implementation {
+            schema: || schemars::schema_for!(WebhookConfig),
+            compile: compile_webhook,
+            example: webhook::EXAMPLE,
+        }),
+    },
+    Kind {
+        key: calendar::KIND,
+        event_type: calendar::KIND,
+        implementation: Some(Implementation {
+            schema: || schemars::schema_for!(CalendarConfig),
+            compile: compile_calendar,
+            example: calendar::EXAMPLE,
+        }),
+    },
+    not_yet("minio", "minio"),
+    not_yet("file", "file"),
+    not_yet("resource", "resource"),
+    not_yet("amqp", "amqp"),
+    not_yet("kafka", "kafka"),
+    not_yet("mqtt", "mqtt"),
+    not_yet("nats", "nats"),
+    not_yet("sns", "sns"),
+    not_yet("sqs", "sqs"),
+    not_yet("pubSub", "pubsub"),
+    not_yet("github", "github"),
+    not_yet("gitlab", "gitlab"),
+    not_yet("hdfs", "hdfs"),
+    not_yet("slack", "slack"),
+    not_yet("storageGrid", "storagegrid"),
+    not_yet("azureEventsHub", "azureEventsHub"),
+    not_yet("stripe", "stripe"),
+    not_yet("emitter", "emitter"),
+    not_yet("redis", "redis"),
+    not_yet("nsq", "nsq"),
+    not_yet("pulsar", "pulsar"),
+    not_yet("generic", "generic"),
+    not_yet("bitbucketserver", "bitbucketserver"),
+    not_yet("bitbucket", "bitbucket"),
+    not_yet("redisStream", "redisStream"),
+    not_yet("azureServiceBus", "azureServiceBus"),
+    not_yet("azureQueueStorage", "azureQueueStorage"),
+    not_yet("sftp", "sftp"),
+    not_yet("gerrit", "gerrit"),
+    not_yet("mns", "mns"),
+];
+
+const fn not_yet(key: &'static str, event_type: &'static str) -> Kind {
+    Kind { key, event_type, implementation: None }
+}
+
+/// The kind with this key.
+pub fn kind(key: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.key == key)
+}
+
+impl Kind {
+    /// Whether Tripline has this kind.
+    pub fn is_implemented(&self) -> bool {
+        self.implementation.is_some()
+    }
+
+    /// The JSON schema of one event's configuration.
+    pub fn schema(&self) -> Option<Schema> {
+        self.implementation.as_ref().map(|implementation| (implementation.schema)())
+    }
+
+    /// A complete event source in YAML.
+    pub fn example(&self) -> Option<&'static str> {
+        self.implementation.as_ref().map(|implementation| implementation.example)
+    }
+
+    /// What is wrong with the configuration of one event, which is at `at`.
+    pub fn check(&self, config: &Value, at: &FieldPath) -> Vec<Problem> {
+        self.compile(config, at).problems
+    }
+
+    pub(crate) fn compile(&self, config: &Value, at: &FieldPath) -> Compiled {
+        match &self.implementation {
+            Some(implementation) => (implementation.compile)(config, at),
+            None => {
+                let message = format!("event source kind `{}` is not supported yet", self.key);
+                let problem = Problem::error(codes::KIND_NOT_SUPPORTED, at.clone(), message);
+                Compiled { source: None, problems: vec![problem] }
+            }
+        }
+    }
+}
+
+fn compile_webhook(config: &Value, at: &FieldPath) -> Compiled {
+    compile(config, at, |config: WebhookConfig| {
+        let (webhook, problems) = config.resolve(at);
+        let correlation = config.correlation.map(|correlation| correlation.path);
+        (webhook.map(|webhook| (SourceConfig::Webhook(Arc::new(webhook)), correlation)), problems)
+    })
+}
+
+fn compile_calendar(config: &Value, at: &FieldPath) -> Compiled {
+    compile(config, at, |config: CalendarConfig| {
+        let (calendar, problems) = config.resolve(at);
+        (calendar.map(|calendar| (SourceConfig::Calendar(Arc::new(calendar)), None)), problems)
+    })
+}
+
+fn compile<T: DeserializeOwned>(
+    config: &Value,
+    at: &FieldPath,
+    resolve: impl FnOnce(T) -> (Option<(SourceConfig, Option<String>)>, Vec<Problem>),
+) -> Compiled {
+    match T::deserialize(config) {
+        Ok(config) => {
+            let (source, problems) = resolve(config);
+            Compiled { source, problems }
+        }
+        Err(error) => {
+            let problem = Problem::error(codes::WRONG_SHAPE, at.clone(), error.to_string());
+            Compiled { source: None, problems: vec![problem] }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Keeps a task running: its end, its error and its panic are noticed, told, and answered
+//! with another start.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::health::Health;
+use crate::source::SourceError;
+
+/// The first pause before another start; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause: less than the minute that a calendar makes up for after a start. A
+/// task that has run for so long starts with the first pause again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Runs what `start` returns, again and again, until `stop` is cancelled.
+pub(crate) async fn supervise<F>(
+    name: String,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    health: Health,
+    start: impl Fn() -> F,
+) where
+    F: Future<Output = Result<(), SourceError>> + Send + 'static,
+{
+    let mut pause = FIRST_PAUSE;
+    while !stop.is_cancelled() {
+        let started = Instant::now();
+        let ended = match tasks.spawn(start()).await {
+            Ok(Ok(())) => "ended by itself".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) if error.is_panic() => format!("panicked: {error}"),
+            // The runtime goes away.
+            Err(_) => return,
+        };
+        if stop.is_cancelled() {
+            return;
+        }
+        if started.elapsed() >= LONGEST_PAUSE {
+            pause = FIRST_PAUSE;
+        }
+        health.failing(&*ended);
+        tracing::error!(event_source = name, pause_ms = pause.as_millis(), "{ended}");
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = stop.cancelled() => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
