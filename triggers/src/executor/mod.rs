@@ -169,6 +169,14 @@ impl Executor {
         Arc::clone(&self.core).run(stop).await
     }
 
+    /// How many actions of the trigger of `action` would be started as soon as they are
+    /// offered. Such an action may say itself that it was attempted
+    /// ([`Action::attempted`]); any other gets a record before its first attempt.
+    pub fn room(&self, action: &Action) -> usize {
+        let policy = self.core.parts.renderer.policy(action);
+        self.core.state().room(&action.trigger, &policy)
+    }
+
     /// The lowest position of an action that was offered and is not closed; `next` where
     /// there is none. `next` must not be beyond what was offered.
     pub fn low_water(&self, next: Position) -> Position {

@@ -136,6 +136,15 @@ impl Queue {
         self.ready.len() + self.retrying.len() + self.in_flight.len() + self.recording
     }
 
+    /// How many more actions would be started as soon as they are offered.
+    pub(super) fn room(&self, policy: &TriggerPolicy) -> usize {
+        let waits = !self.ready.is_empty() || self.beyond.is_some();
+        if waits || policy.rate.is_some() || policy.suspended.is_some() {
+            return 0;
+        }
+        (policy.max_in_flight.max(1) as usize).saturating_sub(self.in_flight.len())
+    }
+
     pub(super) fn counts(&self) -> (u64, u64, u64) {
         let beyond = self.beyond.as_ref().map_or(0, |beyond| beyond.count);
         (self.ready.len() as u64 + beyond, self.in_flight.len() as u64, self.retrying.len() as u64)
@@ -188,9 +197,10 @@ impl Queue {
                 return (steps, Next::Again);
             } else if policy.suspended == Some(Suspended::Drop) {
                 Step::Drop
-            } else if paused || policy.suspended.is_some() {
-                return (steps, self.wake(Some(expires_at)));
-            } else if self.in_flight.len() >= policy.max_in_flight.max(1) as usize {
+            } else if paused
+                || policy.suspended.is_some()
+                || self.in_flight.len() >= policy.max_in_flight.max(1) as usize
+            {
                 return (steps, self.wake(Some(expires_at)));
             } else if let Some(at) = self.next_start.filter(|at| policy.rate.is_some() && *at > now)
             {

@@ -78,6 +78,21 @@ impl State {
         self.touch(id);
     }
 
+    pub(super) fn room(&self, trigger: &TriggerName, policy: &TriggerPolicy) -> usize {
+        let paused = self.paused.keys().any(|scope| {
+            // Whether a target is paused is found out only when the action is started.
+            matches!(scope, Scope::Target(_)) || scope.names(trigger)
+        });
+        if paused || self.stopping {
+            return 0;
+        }
+        let most = self.limits.actions_per_trigger;
+        match self.by_trigger.get(trigger) {
+            Some(id) => self.queues[*id].room(policy).min(most.saturating_sub(self.queues[*id].held())),
+            None => Queue::new(trigger.clone()).room(policy).min(most),
+        }
+    }
+
     fn queue_of(&mut self, trigger: &TriggerName) -> QueueId {
         if let Some(id) = self.by_trigger.get(trigger) {
             return *id;
