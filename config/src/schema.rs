@@ -150,8 +150,10 @@ impl<'s> Walk<'s> {
         for (key, value) in fields {
             let at = path.key(key);
             if let Some(property) = properties.and_then(|properties| properties.get(key)) {
-                if value.is_null() && !self.takes_null(property) {
-                    found.absent.push(at);
+                if value.is_null() {
+                    if !self.takes_null(property) {
+                        found.absent.push(at);
+                    }
                     continue;
                 }
                 if self.dialect == Dialect::Argo && self.is_own(property) {

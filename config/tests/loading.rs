@@ -232,14 +232,16 @@ fn lists_are_unfolded_with_their_places() {
 
 #[test]
 fn a_missing_field_is_at_its_nearest_parent() {
-    let loaded = read(&format!("{}spec:\n  triggers:\n  - template: {{}}\n", sensor("a")));
+    let spec = "spec:\n  triggers:\n    - template: {}\n  dependencies:\n  other: 1\n";
+    let loaded = read(&(sensor("a") + spec));
     let at = |path: FieldPath| {
         let place = loaded.objects[0].locate(&path, false);
         (place.line, place.column)
     };
     let triggers = FieldPath::root().key("spec").key("triggers");
-    assert_eq!(at(triggers.index(0).key("template").key("name")), (6, 15));
-    assert_eq!(at(triggers.index(7).key("template")), (6, 3));
+    assert_eq!(at(triggers.index(0).key("template").key("name")), (6, 17));
+    assert_eq!(at(triggers.index(7).key("template")), (6, 5));
+    assert_eq!(at(FieldPath::root().key("spec").key("dependencies").index(0)), (7, 15));
     assert_eq!(at(FieldPath::root().key("status")), (1, 1));
 }
 

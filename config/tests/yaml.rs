@@ -1,5 +1,7 @@
 //! The YAML that Kubernetes' own tools read, with a place for everything.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
