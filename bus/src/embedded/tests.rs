@@ -1,1 +1,344 @@
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 
+use super::*;
+use crate::embedded::request::Reply;
+
+const MIB: u64 = 1024 * 1024;
+
+fn open(path: &Path) -> EmbeddedBus {
+    EmbeddedBus::open(path, &OpenOptions::default()).unwrap()
+}
+
+fn refusal(path: &Path) -> String {
+    EmbeddedBus::open(path, &OpenOptions::default()).err().unwrap().to_string()
+}
+
+fn records(count: usize, bytes: usize) -> Vec<Append> {
+    let record = Bytes::from(vec![7; bytes]);
+    vec![Append { dedup: None, record }; count]
+}
+
+fn with_id(id: impl Into<Bytes>) -> Vec<Append> {
+    vec![Append { dedup: Some(id.into()), record: Bytes::from_static(b"x") }]
+}
+
+async fn next(bus: &EmbeddedBus, log: Log) -> Position {
+    bus.extent(log).await.unwrap().next
+}
+
+#[test]
+fn a_directory_in_use_is_refused_by_name_and_free_when_the_bus_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let bus = open(dir.path());
+    let message = refusal(dir.path());
+    for part in [dir.path().to_str().unwrap(), &format!("process {}", std::process::id())] {
+        assert!(message.contains(part), "{message}");
+    }
+    drop(bus);
+    drop(open(dir.path()));
+}
+
+#[test]
+fn a_directory_in_use_is_waited_for_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let bus = open(dir.path());
+    let waiting = |seconds| OpenOptions {
+        lock_wait: Some(Duration::from_secs(seconds)),
+        ..OpenOptions::default()
+    };
+    assert!(matches!(
+        EmbeddedBus::open(dir.path(), &waiting(0)),
+        Err(OpenError::InUse { pid: Some(_), .. })
+    ));
+    std::thread::scope(|scope| {
+        let opened = scope.spawn(|| EmbeddedBus::open(dir.path(), &waiting(60)).map(drop));
+        drop(bus);
+        opened.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn only_the_user_may_read_what_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new/data");
+    drop(open(&path));
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o700);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&path).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(mode(&entry.path()), 0o600, "{entry:?}");
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(names, ["data.mdb", "format", "lock", "lock.mdb"]);
+}
+
+#[test]
+fn what_is_no_store_of_this_format_is_refused() {
+    type Damage = fn(&Path);
+    let cases: [(&str, Damage); 6] = [
+        ("has format 2, this build knows 1", |path| fs::write(path.join("format"), "2\n").unwrap()),
+        ("`format` holds no number", |path| fs::write(path.join("format"), "?").unwrap()),
+        ("no file `format`", |path| fs::remove_file(path.join("format")).unwrap()),
+        ("is no store", |path| fs::write(path.join("data.mdb"), [1; 100_000]).unwrap()),
+        ("was cut off", |path| {
+            let file = File::options().write(true).open(path.join("data.mdb")).unwrap();
+            file.set_len(2 * 4096).unwrap();
+        }),
+        ("has format 7, this build knows 1", |path| set_version(path, 7)),
+    ];
+    for (expected, damage) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()));
+        damage(dir.path());
+        let message = refusal(dir.path());
+        assert!(message.contains(expected), "{message}");
+        assert!(message.contains(dir.path().to_str().unwrap()), "{message}");
+    }
+}
+
+/// Sets the version within the store, as a newer build would.
+fn set_version(path: &Path, version: u32) {
+    let Environment { env, tables, .. } = Environment::open(path, MIB).unwrap();
+    let mut txn = env.write_txn().unwrap();
+    tables.meta.put(&mut txn, b"format", &version.to_be_bytes()).unwrap();
+    txn.commit().unwrap();
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_events_first_and_takes_them_again_when_trimmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = OpenOptions { max_bytes: MIB, ..OpenOptions::default() };
+    let bus = EmbeddedBus::open(dir.path(), &options).unwrap();
+    for round in 0..5 {
+        let mut taken = 0;
+        let full = loop {
+            match bus.append(Log::Events, records(10, 1000)).await {
+                Ok(_) => taken += 10,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(full, WriteError::Full(_)), "{full}");
+        assert!((500..1000).contains(&taken), "round {round}: {taken} records of 1 KB in 1 MiB");
+        // What follows from events is still taken.
+        bus.append(Log::Outcomes, records(100, 1000)).await.unwrap();
+        let value = Bytes::from(vec![1; 100_000]);
+        let revision = bus.put("checkpoint", value, Revision::ABSENT).await.unwrap();
+        bus.delete("checkpoint", revision).await.unwrap();
+        assert!(bus.append(Log::Events, records(10, 1000)).await.is_err());
+        for log in [Log::Events, Log::Outcomes] {
+            bus.trim(log, next(&bus, log).await).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_takes_nothing_any_more_can_be_trimmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = OpenOptions { max_bytes: MIB, ..OpenOptions::default() };
+    let bus = EmbeddedBus::open(dir.path(), &options).unwrap();
+    let mut number = 0_u64;
+    let mut batch = || {
+        let append = |_| {
+            number += 1;
+            // Scattered, so that the dedup ids of one trim are on many pages.
+            let id = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes().repeat(8);
+            Append { dedup: Some(id.into()), record: vec![7; 300].into() }
+        };
+        (0..500).map(append).collect::<Vec<_>>()
+    };
+    while bus.append(Log::Actions, batch()).await.is_ok() {}
+    let full = bus.put("k", vec![1; 1_000_000].into(), Revision::ABSENT).await;
+    assert!(matches!(full, Err(WriteError::Full(_))), "{full:?}");
+    let end = next(&bus, Log::Actions).await;
+    assert!(end.sequence > 5000, "{end}");
+    bus.trim(Log::Actions, end).await.unwrap();
+    bus.append(Log::Events, batch()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_begun_is_written_before_the_bus_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let bus = open(dir.path());
+    for id in 0..100 {
+        let append = bus.append(Log::Events, with_id(format!("{id}")));
+        let mut append = Box::pin(tokio::task::unconstrained(append));
+        // Polled once: the request is with the writer, and nobody waits for the answer.
+        let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(append.as_mut().poll(cx)));
+        drop(polled.await);
+    }
+    drop(bus);
+    assert_eq!(next(&open(dir.path()), Log::Events).await.sequence, 101);
+}
+
+struct Bench {
+    _dir: tempfile::TempDir,
+    store: Arc<Store>,
+    writer: Writer,
+}
+
+/// A writer without its thread, so that a test decides what comes into one group.
+fn bench() -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let directory = Directory::lock(dir.path(), &OpenOptions::default()).unwrap();
+    let Environment { env, tables, ledger } = Environment::open(dir.path(), 64 * MIB).unwrap();
+    let store = Arc::new(Store { env, tables, directory });
+    let ends = Arc::new(ledger.logs.map(|log| watch::Sender::new(log.next)));
+    let writer = Writer::new(Arc::clone(&store), ends, ledger).unwrap();
+    Bench { _dir: dir, store, writer }
+}
+
+impl Bench {
+    fn write(&mut self, tasks: Vec<Task>) -> usize {
+        let before = self.store.env.info().last_txn_id;
+        let queue = Arc::new(Semaphore::new(tasks.len()));
+        let place = || Arc::clone(&queue).try_acquire_owned().unwrap();
+        let group = tasks.into_iter().map(|task| Request { task, _permit: place() }).collect();
+        let mut unfinished = self.writer.write(group);
+        while !unfinished.is_empty() {
+            unfinished = self.writer.write(unfinished);
+        }
+        self.store.env.info().last_txn_id - before
+    }
+}
+
+type Answer<T> = tokio::sync::oneshot::Receiver<Result<T, WriteError>>;
+
+fn append(log: Log, batch: Vec<Append>) -> (Task, Answer<Vec<Appended>>) {
+    let (reply, answer) = Reply::new();
+    (Task::Append { log, bytes: batch_bytes(&batch).unwrap(), batch, reply }, answer)
+}
+
+fn put(key: &str, expected: Revision) -> (Task, Answer<Revision>) {
+    let (reply, answer) = Reply::new();
+    (Task::Put { key: key.into(), value: Bytes::from_static(b"v"), expected, reply }, answer)
+}
+
+fn trim(log: Log, below: Position) -> (Task, Answer<()>) {
+    let (reply, answer) = Reply::new();
+    (Task::Trim { log, below, reply }, answer)
+}
+
+#[test]
+fn a_group_is_one_commit_and_a_refusal_in_it_spoils_no_other() {
+    let mut bench = bench();
+    let (first, mut first_answer) = append(Log::Events, with_id("a"));
+    let (conflict, mut conflict_answer) = put("k", Revision(9));
+    let (again, mut again_answer) = append(Log::Events, with_id("a"));
+    let (wins, mut wins_answer) = put("k", Revision::ABSENT);
+    let (loses, mut loses_answer) = put("k", Revision::ABSENT);
+    assert_eq!(bench.write(vec![first, conflict, again, wins, loses]), 1, "one transaction");
+    assert!(!first_answer.try_recv().unwrap().unwrap()[0].duplicate);
+    assert!(again_answer.try_recv().unwrap().unwrap()[0].duplicate);
+    assert!(wins_answer.try_recv().unwrap().is_ok());
+    for lost in [conflict_answer.try_recv(), loses_answer.try_recv()] {
+        assert!(matches!(lost, Ok(Err(WriteError::Conflict { .. }))), "{lost:?}");
+    }
+    // Nothing but duplicates needs no commit at all.
+    let (again, mut again_answer) = append(Log::Events, with_id("a"));
+    assert_eq!(bench.write(vec![again]), 0);
+    assert!(again_answer.try_recv().unwrap().unwrap()[0].duplicate);
+}
+
+#[test]
+fn a_request_that_breaks_its_transaction_is_refused_alone() {
+    let mut bench = bench();
+    let (filled, mut answer) = append(Log::Events, records(10, 10));
+    bench.write(vec![filled]);
+    let end = answer.try_recv().unwrap().unwrap()[9].position;
+    // A gap, which is found when the log is trimmed.
+    let mut txn = bench.store.env.write_txn().unwrap();
+    bench.store.tables.logs[0].delete(&mut txn, &5_u64.to_be_bytes()).unwrap();
+    txn.commit().unwrap();
+    let (before, mut before_answer) = append(Log::Events, with_id("a"));
+    let (breaks, mut breaks_answer) = trim(Log::Events, end);
+    let (after, mut after_answer) = put("k", Revision::ABSENT);
+    bench.write(vec![before, breaks, after]);
+    assert_eq!(before_answer.try_recv().unwrap().unwrap()[0].position, end.next());
+    let broken = breaks_answer.try_recv().unwrap();
+    assert!(
+        matches!(&broken, Err(WriteError::Unavailable(why)) if why.contains("gap")),
+        "{broken:?}"
+    );
+    assert!(after_answer.try_recv().unwrap().is_ok());
+    let read = bench.store.records(Log::Events, end.origin(), 100);
+    assert!(matches!(read, Err(ReadError::Damaged(_))), "{read:?}");
+}
+
+#[test]
+fn a_long_trim_lets_others_in_between() {
+    let mut bench = bench();
+    let (filled, mut answer) = append(Log::Events, records(5000, 1));
+    bench.write(vec![filled]);
+    let end = answer.try_recv().unwrap().unwrap()[4999].position;
+    let (trimming, mut trimmed) = trim(Log::Events, end);
+    assert!(bench.write(vec![trimming]) > 3, "it takes several transactions");
+    trimmed.try_recv().unwrap().unwrap();
+    assert_eq!(bench.store.extent(Log::Events).unwrap().first, end);
+}
+
+#[tokio::test]
+async fn a_backup_goes_on_where_it_was_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let [data, other, file] = ["data", "other", "backup"].map(|name| dir.path().join(name));
+    let bus = open(&data);
+    bus.append(Log::Events, with_id("a")).await.unwrap();
+    bus.append(Log::Actions, records(2000, 1000)).await.unwrap();
+    bus.put("k", Bytes::from_static(b"v"), Revision::ABSENT).await.unwrap();
+    let extents = [Log::Events, Log::Actions].map(|log| bus.store.extent(log).unwrap());
+    // Taken while others write.
+    let (backup, _) = tokio::join!(bus.backup(&file), bus.append(Log::Outcomes, records(9, 9)));
+    assert_eq!(backup.unwrap(), fs::metadata(&file).unwrap().len());
+    let again = bus.backup(&file).await;
+    assert!(matches!(again, Err(BackupError::Exists(_))), "{again:?}");
+    bus.append(Log::Events, with_id("later")).await.unwrap();
+    drop(bus);
+
+    let options = OpenOptions::default();
+    restore(&file, &other, &options, false).unwrap();
+    let bus = open(&other);
+    assert_eq!([Log::Events, Log::Actions].map(|log| bus.store.extent(log).unwrap()), extents);
+    assert!(bus.append(Log::Events, with_id("a")).await.unwrap()[0].duplicate);
+    assert!(!bus.append(Log::Events, with_id("later")).await.unwrap()[0].duplicate);
+    assert_eq!(bus.get("k").await.unwrap().unwrap().value, "v");
+    let in_use = restore(&file, &other, &options, true);
+    assert!(matches!(in_use, Err(BackupError::Open(OpenError::InUse { .. }))), "{in_use:?}");
+    drop(bus);
+    let kept = restore(&file, &other, &options, false);
+    assert!(matches!(kept, Err(BackupError::NotEmpty(_))), "{kept:?}");
+    restore(&file, &other, &options, true).unwrap();
+    assert_eq!(open(&other).store.extent(Log::Events).unwrap(), extents[0]);
+}
+
+#[tokio::test]
+async fn what_is_no_backup_is_refused_and_leaves_the_store_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let [data, good, bad] = ["data", "good", "bad"].map(|name| dir.path().join(name));
+    let bus = open(&data);
+    bus.append(Log::Events, records(100, 1000)).await.unwrap();
+    bus.backup(&good).await.unwrap();
+    drop(bus);
+    let good = fs::read(&good).unwrap();
+    let newer = {
+        let newer = dir.path().join("newer");
+        fs::create_dir(&newer).unwrap();
+        fs::write(newer.join("data.mdb"), &good).unwrap();
+        set_version(&newer, 2);
+        fs::read(newer.join("data.mdb")).unwrap()
+    };
+    for (expected, content) in [
+        ("is empty", vec![]),
+        ("is no store", vec![7; 100_000]),
+        ("was cut off", good[..good.len() / 2].to_vec()),
+        ("has format 2, this build knows 1", newer),
+    ] {
+        fs::write(&bad, content).unwrap();
+        let error = restore(&bad, &data, &OpenOptions::default(), true).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains(bad.to_str().unwrap()), "{error}");
+        assert_eq!(next(&open(&data), Log::Events).await.sequence, 101);
+    }
+    let missing = restore(&dir.path().join("x"), &data, &OpenOptions::default(), true);
+    assert!(missing.unwrap_err().to_string().contains("No such file"));
+}

@@ -66,7 +66,7 @@ impl Writer {
     }
 
     /// Writes a group and answers it; returns what is not finished.
-    fn write(&mut self, mut group: Vec<Request>) -> Vec<Request> {
+    pub(super) fn write(&mut self, mut group: Vec<Request>) -> Vec<Request> {
         let Err(error) = self.commit(&mut group) else {
             self.notice_group(&group);
             let (unfinished, done): (Vec<_>, _) =

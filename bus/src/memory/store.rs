@@ -141,7 +141,9 @@ impl State {
 
     pub(super) fn delete(&mut self, key: &str, expected: Revision) -> Result<(), WriteError> {
         self.check_revision(key, expected)?;
-        self.keys.remove(key);
+        if self.keys.remove(key).is_some() {
+            self.last_revision += 1;
+        }
         Ok(())
     }
 
