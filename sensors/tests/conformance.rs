@@ -6,6 +6,8 @@
 //! Tripline gives instead, which is checked. What is not implemented yet is a rule too,
 //! and counted apart.
 
+#[path = "conformance/conditions.rs"]
+mod conditions;
 #[path = "conformance/gjson.rs"]
 mod gjson;
 #[path = "conformance/report.rs"]
@@ -13,7 +15,7 @@ mod report;
 #[path = "conformance/sjson.rs"]
 mod sjson;
 
-use report::{Report, cases};
+use report::{Report, cases, text};
 
 #[test]
 fn gjson() {
@@ -29,6 +31,19 @@ fn sjson() {
     let mut report = Report::new("sjson");
     for case in cases("sjson") {
         report.add(&case, sjson::run(&case));
+    }
+    report.finish();
+}
+
+#[test]
+fn conditions() {
+    let mut report = Report::new("conditions");
+    for case in cases("conditions") {
+        let verdict = match text(&case, "kind") {
+            "expression" => conditions::run(&case),
+            _ => report::Verdict::NotYet("sequences"),
+        };
+        report.add(&case, verdict);
     }
     report.finish();
 }
