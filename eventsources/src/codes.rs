@@ -1,46 +1,72 @@
-//! The codes of the problems that this crate reports: TL02 and two digits.
+//! The codes of the problems that this crate reports: `TL02` and two digits.
+//!
+//! A code never changes its meaning; one that is no longer used is not given out again.
 
-/// A key of `spec` that holds a mapping and is no kind of event source.
-pub const UNKNOWN_KIND: &str = "TL0200";
-/// A kind of event source that Argo Events has and Tripline does not have yet.
-pub const KIND_NOT_SUPPORTED: &str = "TL0201";
-/// `filter` on an event: it would have to be obeyed, and is not supported yet.
-pub const FILTER_NOT_SUPPORTED: &str = "TL0202";
-/// `persistence` of a calendar.
-pub const PERSISTENCE_NOT_SUPPORTED: &str = "TL0203";
-/// The same event name under two kinds of one event source.
-pub const DUPLICATE_EVENT: &str = "TL0204";
-/// A value of the wrong shape.
-pub const WRONG_SHAPE: &str = "TL0205";
-/// A field of `spec` that nobody knows.
-pub const UNKNOWN_FIELD: &str = "TL0206";
-/// An event source without events.
-pub const NO_EVENTS: &str = "TL0207";
+use tripline_config::Code;
 
-/// A webhook's endpoint that is no path.
-pub const ENDPOINT: &str = "TL0210";
-/// A webhook's port that is no port.
-pub const PORT: &str = "TL0211";
-/// A webhook's method that no request can have an answer 200 for.
-pub const METHOD: &str = "TL0212";
-/// Two webhooks that cannot be told apart.
-pub const CLASH: &str = "TL0213";
-/// A certificate without a key, or webhooks of one port that differ in their TLS.
-pub const TLS: &str = "TL0214";
-/// A payload limit that is none.
-pub const PAYLOAD_LIMIT: &str = "TL0215";
-/// An `idempotencyKey` that names nothing, or two things.
-pub const IDEMPOTENCY_KEY: &str = "TL0216";
-/// The port cannot be listened on.
-pub const LISTEN: &str = "TL0217";
+/// Defines each code as a constant and as a row of [`CODES`], so that none is forgotten.
+macro_rules! codes {
+    ($($name:ident = $code:literal, $title:literal, $explanation:literal;)*) => {
+        $(#[doc = $title] pub const $name: &str = $code;)*
 
-/// A calendar with neither `schedule` nor `interval`.
-pub const NO_SCHEDULE: &str = "TL0220";
-/// A `schedule` that is no cron expression.
-pub const SCHEDULE: &str = "TL0221";
-/// An `interval` that is no duration of a second or more.
-pub const INTERVAL: &str = "TL0222";
-/// A `timezone` that is unknown.
-pub const TIMEZONE: &str = "TL0223";
-/// An entry of `exclusionDates` that excludes nothing.
-pub const EXCLUSION_DATE: &str = "TL0224";
+        /// All codes of this crate, in their order.
+        pub const CODES: &[Code] =
+            &[$(Code { code: $code, title: $title, explanation: $explanation }),*];
+    };
+}
+
+codes! {
+    UNKNOWN_KIND = "TL0200", "A key of `spec` is no kind of event source.",
+        "Events stand below the key of their kind, as in Argo Events: `webhook`, `calendar`, \
+         `pubSub`, … Upper and lower case count.";
+    KIND_NOT_SUPPORTED = "TL0201", "Tripline does not have this kind of event source yet.",
+        "Argo Events has it. The event source is refused as a whole: a part of it would look as \
+         if it ran.";
+    FILTER_NOT_SUPPORTED = "TL0202", "`filter` of an event is not supported yet.",
+        "A filter that is not obeyed would let through what is to be kept out. Filter in the \
+         sensors that depend on the event.";
+    PERSISTENCE_NOT_SUPPORTED = "TL0203", "`persistence` of a calendar is not supported yet.",
+        "Without it, ticks that were missed by less than a minute are made up, and those that \
+         were missed by more are shown.";
+    DUPLICATE_EVENT = "TL0204", "Two kinds of one event source have an event of the same name.",
+        "A sensor names an event by event source and event name; the kind is not part of that.";
+    WRONG_SHAPE = "TL0205", "A part of an event source that should be a mapping is none.",
+        "`spec` maps kinds to events, and each kind maps event names to what they are.";
+    UNKNOWN_FIELD = "TL0206", "Nobody knows this field of an event source's `spec`.",
+        "Argo Events ignores it, so under `argoproj.io/v1alpha1` this is a warning.";
+    NO_EVENTS = "TL0207", "An event source has no events.",
+        "It does nothing. Add a kind with an event below it.";
+    ENDPOINT = "TL0210", "The endpoint of a webhook is no path, or is taken.",
+        "An endpoint is a path without query: `/builds`, `/builds/{id}`, `/builds/{id:[0-9]+}`. \
+         `/health` answers health checks on every port.";
+    PORT = "TL0211", "The port of a webhook is no port.",
+        "A port is a number from 1 to 65535, as text: `port: \"12000\"`.";
+    METHOD = "TL0212", "The method of a webhook is none that is answered with success.",
+        "As in Argo Events, methods are compared as they are, and all but `GET` and `POST` are \
+         answered 400.";
+    CLASH = "TL0213", "Two webhooks cannot be told apart.",
+        "They have the same method, path and port. Change one of the three. In a cluster each \
+         would have a service of its own; here they share the port.";
+    TLS = "TL0214", "The TLS of a webhook cannot be as it is configured.",
+        "Certificate and key must both be given, be there and fit, and all webhooks of a port \
+         must name the same.";
+    PAYLOAD_LIMIT = "TL0215", "The payload limit of a webhook is too large.",
+        "Each request may take this much memory.";
+    IDEMPOTENCY_KEY = "TL0216", "The idempotency key of a webhook names nothing, or two things.",
+        "Give either `header`, the name of one, or `path`, a path into the body: `body.build.id`.";
+    LISTEN = "TL0217", "The port of a webhook cannot be listened on.",
+        "Another program has it, or it is below 1024 and needs more rights. It is tried again \
+         until it works.";
+    NO_SCHEDULE = "TL0220", "A calendar has neither `schedule` nor `interval`.",
+        "One of the two says when it ticks.";
+    SCHEDULE = "TL0221", "The schedule of a calendar cannot be read.",
+        "Five fields: minute, hour, day of month, month, day of week.";
+    INTERVAL = "TL0222", "The interval of a calendar is no duration of a second or more.",
+        "Durations are written as in Go: `10s`, `1h30m`.";
+    TIMEZONE = "TL0223", "The time zone of a calendar is unknown.",
+        "Zones are those of the IANA database: `Europe/Berlin`. Argo Events finds this out only \
+         when the event source starts.";
+    EXCLUSION_DATE = "TL0224", "An entry of `exclusionDates` excludes nothing.",
+        "Argo Events ignores entries that do not begin with `EXDATE:` in silence; here they are \
+         errors. Year, month and day of each time count.";
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tripline_config::{FieldPath, Problem};
+use tripline_config::{Dialect, FieldPath, Problem};
 use tripline_event::{DefinitionHash, EventKey, ObjectName};
 
 use crate::calendar::Calendar;
@@ -39,23 +39,33 @@ pub enum SourceConfig {
     Calendar(Arc<Calendar>),
 }
 
+/// As [`events_in`], by Argo's dialect.
+pub fn events(name: &ObjectName, spec: &Value) -> (Vec<EventDefinition>, Vec<Problem>) {
+    events_in(Dialect::Argo, name, spec)
+}
+
 /// The events of the event source `name` with this `spec`, and all that is wrong with it.
 /// Paths begin at the object (`spec.webhook.…`). With an error among the problems the
 /// object is to be refused; the events that were right are returned all the same.
-pub fn events(name: &ObjectName, spec: &Value) -> (Vec<EventDefinition>, Vec<Problem>) {
+pub fn events_in(
+    dialect: Dialect,
+    name: &ObjectName,
+    spec: &Value,
+) -> (Vec<EventDefinition>, Vec<Problem>) {
     let at = FieldPath::root().key("spec");
     let Some(spec) = spec.as_object() else {
         let problem = Problem::error(codes::WRONG_SHAPE, at, "spec is no mapping");
         return (Vec::new(), vec![problem]);
     };
-    let mut found = Events { name, events: Vec::new(), kinds: BTreeMap::new(), problems: vec![] };
+    let (kinds, problems) = (BTreeMap::new(), Vec::new());
+    let mut found = Events { dialect, name, events: Vec::new(), kinds, problems };
     for (key, value) in spec {
         if OTHER_FIELDS.contains(&key.as_str()) {
             continue;
         }
         match kinds::kind(key) {
             Some(kind) => found.add_kind(kind, value, &at.key(key)),
-            None => found.problems.push(unknown(key, value, at.key(key))),
+            None => found.problems.push(unknown(key, value, at.key(key), dialect)),
         }
     }
     if found.kinds.is_empty() && found.problems.is_empty() {
@@ -68,6 +78,7 @@ pub fn events(name: &ObjectName, spec: &Value) -> (Vec<EventDefinition>, Vec<Pro
 }
 
 struct Events<'a> {
+    dialect: Dialect,
     name: &'a ObjectName,
     events: Vec<EventDefinition>,
     /// The kind of each event name.
@@ -94,7 +105,7 @@ impl<'a> Events<'a> {
                 let help = "event names are unique over all kinds of an event source";
                 self.problems.push(problem.help(help));
             }
-            let compiled = kind.compile(config, &at);
+            let compiled = kind.compile(config, &at, self.dialect);
             self.problems.extend(compiled.problems);
             let Some((source, correlation)) = compiled.source else { continue };
             self.events.push(EventDefinition {
@@ -108,7 +119,7 @@ impl<'a> Events<'a> {
     }
 }
 
-fn unknown(key: &str, value: &Value, at: FieldPath) -> Problem {
+fn unknown(key: &str, value: &Value, at: FieldPath, dialect: Dialect) -> Problem {
     let known = kinds::KINDS.iter().map(|kind| kind.key).chain(OTHER_FIELDS);
     let near = known
         .map(|known| {
@@ -120,7 +131,11 @@ fn unknown(key: &str, value: &Value, at: FieldPath) -> Problem {
         let message = format!("unknown kind of event source `{key}`");
         Problem::error(codes::UNKNOWN_KIND, at, message)
     } else {
-        Problem::warning(codes::UNKNOWN_FIELD, at, format!("unknown field `{key}`"))
+        let message = format!("unknown field `{key}`");
+        match dialect {
+            Dialect::Argo => Problem::warning(codes::UNKNOWN_FIELD, at, message),
+            Dialect::Tripline => Problem::error(codes::UNKNOWN_FIELD, at, message),
+        }
     };
     let problem = Problem { at_key: true, ..problem };
     match near {

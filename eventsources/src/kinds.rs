@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use schemars::Schema;
+use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tripline_config::{FieldPath, Problem};
+use tripline_config::{Dialect, FieldPath, Problem, decode};
 
 use crate::calendar::{self, CalendarConfig};
 use crate::codes;
@@ -24,7 +24,7 @@ pub struct Kind {
 
 struct Implementation {
     schema: fn() -> Schema,
-    compile: fn(&Value, &FieldPath) -> Compiled,
+    compile: fn(&Value, &FieldPath, Dialect) -> Compiled,
     example: &'static str,
 }
 
@@ -113,13 +113,13 @@ impl Kind {
     }
 
     /// What is wrong with the configuration of one event, which is at `at`.
-    pub fn check(&self, config: &Value, at: &FieldPath) -> Vec<Problem> {
-        self.compile(config, at).problems
+    pub fn check(&self, config: &Value, at: &FieldPath, dialect: Dialect) -> Vec<Problem> {
+        self.compile(config, at, dialect).problems
     }
 
-    pub(crate) fn compile(&self, config: &Value, at: &FieldPath) -> Compiled {
+    pub(crate) fn compile(&self, config: &Value, at: &FieldPath, dialect: Dialect) -> Compiled {
         match &self.implementation {
-            Some(implementation) => (implementation.compile)(config, at),
+            Some(implementation) => (implementation.compile)(config, at, dialect),
             None => {
                 let message = format!("event source kind `{}` is not supported yet", self.key);
                 let problem = Problem::error(codes::KIND_NOT_SUPPORTED, at.clone(), message);
@@ -129,34 +129,33 @@ impl Kind {
     }
 }
 
-fn compile_webhook(config: &Value, at: &FieldPath) -> Compiled {
-    compile(config, at, |config: WebhookConfig| {
+fn compile_webhook(config: &Value, at: &FieldPath, dialect: Dialect) -> Compiled {
+    compile(config, at, dialect, |config: WebhookConfig| {
         let (webhook, problems) = config.resolve(at);
         let correlation = config.correlation.map(|correlation| correlation.path);
         (webhook.map(|webhook| (SourceConfig::Webhook(Arc::new(webhook)), correlation)), problems)
     })
 }
 
-fn compile_calendar(config: &Value, at: &FieldPath) -> Compiled {
-    compile(config, at, |config: CalendarConfig| {
+fn compile_calendar(config: &Value, at: &FieldPath, dialect: Dialect) -> Compiled {
+    compile(config, at, dialect, |config: CalendarConfig| {
         let (calendar, problems) = config.resolve(at);
         (calendar.map(|calendar| (SourceConfig::Calendar(Arc::new(calendar)), None)), problems)
     })
 }
 
-fn compile<T: DeserializeOwned>(
+fn compile<T: DeserializeOwned + JsonSchema + 'static>(
     config: &Value,
     at: &FieldPath,
+    dialect: Dialect,
     resolve: impl FnOnce(T) -> (Option<(SourceConfig, Option<String>)>, Vec<Problem>),
 ) -> Compiled {
-    match T::deserialize(config) {
-        Ok(config) => {
-            let (source, problems) = resolve(config);
+    match decode::<T>(config, at, dialect) {
+        Ok((config, mut problems)) => {
+            let (source, found) = resolve(config);
+            problems.extend(found);
             Compiled { source, problems }
         }
-        Err(error) => {
-            let problem = Problem::error(codes::WRONG_SHAPE, at.clone(), error.to_string());
-            Compiled { source: None, problems: vec![problem] }
-        }
+        Err(problems) => Compiled { source: None, problems },
     }
 }

@@ -18,14 +18,17 @@ mod sources;
 mod supervise;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod webhook;
 
-pub use definition::{EventDefinition, SourceConfig, clashes, events};
+pub use definition::{EventDefinition, SourceConfig, clashes, events, events_in};
 pub use fields::{Correlation, EventFilter};
 pub use health::{Health, SourceStatus};
-pub use secret::{SecretLookup, SecretRef};
+pub use secret::SecretLookup;
 pub use source::{EventSource, Running, SourceContext, SourceError, SourceSettings};
 pub use sources::Sources;
+pub use tripline_config::SecretRef;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,26 +1,12 @@
-//! References to secrets, and who resolves them.
+//! Who resolves references to secrets.
 
 use bytes::Bytes;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-/// A key of a Secret of the event source's own namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretRef {
-    /// The name of the Secret.
-    pub name: String,
-    /// The key in its data.
-    pub key: String,
-    /// Accepted as Kubernetes has it; what needs the secret fails without it all the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub optional: Option<bool>,
-}
+use tripline_config::SecretRef;
 
 /// Where event sources get the values of secrets from.
 pub trait SecretLookup: Send + Sync + 'static {
     /// The present value. Asked again at each use (a webhook's token: for each request),
-    /// so that a changed secret is taken up: it must be cheap and must not block.
+    /// so that a changed secret is taken up: it must be cheap and must not block for long.
     ///
     /// # Errors
     ///

@@ -147,8 +147,8 @@ impl WebhookConfig {
     }
 
     fn port(&self, at: &FieldPath) -> Result<u16, Problem> {
-        self.port.parse().map_err(|_| {
-            let message = format!("port is {:?}, expected a number up to 65535", self.port);
+        self.port.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
+            let message = format!("port is {:?}, expected a number from 1 to 65535", self.port);
             Problem::error(codes::PORT, at.key("port"), message)
         })
     }

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tripline_config::Problem;
-use tripline_event::EventKey;
+use tripline_event::{EventKey, Timestamp};
 
 use super::config::TlsRefs;
 use super::limits::MAX_BODY_BYTES;
@@ -32,6 +32,8 @@ pub struct Ports {
     tasks: TaskTracker,
     stop: CancellationToken,
     open: BTreeMap<u16, Port>,
+    /// Events that no port can serve, since when, and why.
+    unserved: Vec<(EventKey, Timestamp, String)>,
 }
 
 struct Port {
@@ -46,7 +48,7 @@ impl Ports {
     /// No ports yet. All tasks are `tasks` and end some time after `stop` is cancelled.
     pub fn new(context: Arc<SourceContext>, tasks: TaskTracker, stop: CancellationToken) -> Self {
         let memory = Arc::new(Semaphore::new(MAX_BODY_BYTES));
-        Self { context, memory, tasks, stop, open: BTreeMap::new() }
+        Self { context, memory, tasks, stop, open: BTreeMap::new(), unserved: Vec::new() }
     }
 
     /// From here on exactly these events come in. A port that stays is listened on all
@@ -64,14 +66,20 @@ impl Ports {
             stays
         });
         let mut problems = Vec::new();
+        self.unserved.clear();
         for (number, routes) in by_port {
+            let (routes, conflicts) = with_one_tls(routes);
+            let now = self.context.clock.now();
+            let why = conflicts.iter().map(|(key, why)| (key.clone(), now, why.message.clone()));
+            self.unserved.extend(why);
+            problems.extend(conflicts);
             problems.extend(self.apply_port(number, routes));
         }
         problems
     }
 
     fn apply_port(&mut self, number: u16, routes: Vec<Arc<Route>>) -> Vec<(EventKey, Problem)> {
-        let (routes, mut problems) = with_one_tls(routes);
+        let mut problems = Vec::new();
         let tls = routes.first().and_then(|first| self.tls(number, first));
         let setup = Setup { table: Table::new(routes.iter().cloned()), tls: tls.clone() };
         let keys: Vec<EventKey> = routes.iter().map(|route| route.key.clone()).collect();
@@ -155,7 +163,15 @@ impl Ports {
 
     /// How each event is.
     pub fn status(&self) -> impl Iterator<Item = SourceStatus> {
-        self.open.values().flat_map(|port| {
+        let unserved = self.unserved.iter().map(|(key, since, why)| SourceStatus {
+            key: key.clone(),
+            kind: KIND,
+            ready: false,
+            detail: why.clone(),
+            since: *since,
+            address: None,
+        });
+        let served = self.open.values().flat_map(|port| {
             let state = port.health.state();
             let tls_error = port.shared.setup.load().tls.as_ref().and_then(|tls| tls.error());
             let address = port.socket.address();
@@ -174,7 +190,8 @@ impl Ports {
                 since: state.since,
                 address,
             })
-        })
+        });
+        served.chain(unserved)
     }
 
     /// The addresses that are listened on, by configured port.

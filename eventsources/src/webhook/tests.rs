@@ -511,6 +511,8 @@ mod tls {
         let problems = world.sources.apply(objects);
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].0.to_string(), "ci/plain/e");
-        assert_eq!(world.sources.status().len(), 1);
+        let status = world.sources.status();
+        let ready: Vec<_> = status.iter().map(|s| (s.key.name.as_str(), s.ready)).collect();
+        assert_eq!(ready, [("done", true), ("e", false)]);
     }
 }
