@@ -159,6 +159,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
 /// A number that differs when the files below `inputs` have changed: their names, sizes,
 /// times and what their links lead to, so that a swapped `..data` is seen. Equal numbers are
 /// meant only for comparison within one process. Contents are not read.
+///
+/// Take it before the load whose files it stands for: what changes in between is then seen as
+/// a change, not missed.
 pub fn fingerprint(inputs: &[Input]) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     let mut hasher = DefaultHasher::new();

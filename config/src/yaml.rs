@@ -86,11 +86,14 @@ pub(crate) fn parse(text: &str) -> Parsed {
                 // What else was found in this document is worth a line, too.
                 parsed.broken.append(&mut reader.flaws);
                 let out_of_budget = reader.nodes >= MAX_NODES;
+                let at = flaw.spot;
                 parsed.broken.push(*flaw);
-                if out_of_budget
-                    || parsed.broken.len() >= MAX_PROBLEMS
-                    || !matches!(reader.parser.proceed_next_document(), Ok(true))
-                {
+                if parsed.broken.len() >= MAX_PROBLEMS {
+                    let message = "too much is wrong with this file; the rest of it was not read";
+                    parsed.broken.push(Flaw::new(codes::LIMIT, at, message));
+                    break;
+                }
+                if out_of_budget || !matches!(reader.parser.proceed_next_document(), Ok(true)) {
                     break;
                 }
             }

@@ -185,6 +185,8 @@ fn aliases_cannot_blow_up() {
     assert_eq!(read(&text).diagnostics[0].code, "TL0103");
     let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(100_000), "*a, ".repeat(2_000));
     assert_eq!(read(&long).diagnostics[0].code, "TL0103");
+    let wide = format!("a: &a [{}]\nb: [{}]\n", "x, ".repeat(1_000), "*a, ".repeat(1_100));
+    assert_eq!(read(&wide).diagnostics[0].code, "TL0103");
     let deep = format!("{}1{}", "[".repeat(MAX_DEPTH + 1), "]".repeat(MAX_DEPTH + 1));
     assert!(read(&deep).diagnostics[0].is_error());
     let mut tower = String::from("a0: &a0 [1]\n");
@@ -201,6 +203,13 @@ fn a_file_has_a_bounded_number_of_documents() {
     let loaded = read(text);
     assert_eq!(loaded.diagnostics.iter().filter(|found| found.is_error()).count(), 1);
     assert!(loaded.incomplete.contains("t.yaml"));
+}
+
+#[test]
+fn a_file_in_which_all_is_wrong_is_left_after_a_while() {
+    let found = read("---\n]\n".repeat(5_000)).diagnostics;
+    assert!(found.len() <= tripline_config::limits::MAX_PROBLEMS + 1);
+    assert_eq!(found.last().map(|of| of.code.as_str()), Some("TL0103"));
 }
 
 /// Text that is near enough to YAML to get far.
