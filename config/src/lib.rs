@@ -1,7 +1,7 @@
 //! Loading of YAML: documents, places, diagnostics, secret references.
 //!
-//! [`load`] finds and reads files, and gives objects whose every field knows its place.
-//! [`decode`] turns an object's value into a type, or into all that is wrong with it, by the
+//! [`load()`] finds and reads files, and gives objects whose every field knows its place.
+//! [`decode()`] turns an object's value into a type, or into all that is wrong with it, by the
 //! JSON Schema of the type. [`Secrets`] finds what a secret reference names.
 //!
 //! Promises: every mistake of every file is reported, at its line and column; bad input harms

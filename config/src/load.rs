@@ -4,7 +4,7 @@
 //! Promises: nothing stops at the first mistake; one broken object, document or file takes no
 //! other away; a document of a kind that is not known is counted, not lost silently.
 //!
-//! Not here: what the fields of a kind mean ([`crate::decode`] and the crates of the kinds).
+//! Not here: what the fields of a kind mean ([`crate::decode()`] and the crates of the kinds).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;

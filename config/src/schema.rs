@@ -3,7 +3,7 @@
 //!
 //! It knows what schemars writes for structs, enums, options, sequences and maps, which is
 //! not all of JSON Schema: `pattern`, `format`, `if` and `unevaluatedProperties` are left to
-//! the decoding that follows ([`crate::decode`]).
+//! the decoding that follows ([`crate::decode()`]).
 //!
 //! Two properties of serde cost places, and are not to be used in configuration: of a field
 //! below `#[serde(flatten)]`, or in an enum with `#[serde(tag)]` or `#[serde(untagged)]`,
