@@ -1,3 +1,12 @@
-//! Tripline.
+//! Tripline: an event-driven sensor and trigger daemon.
+//!
+//! This library joins the parts: [`engine`] is what simulation runs; [`daemon`] adds files,
+//! sockets and event sources; [`query`], [`control`] and [`cli`] are how it is looked at and
+//! told what to do.
 
+pub mod codes;
+pub mod daemon;
+pub mod control;
+pub mod engine;
+pub mod load;
 pub mod query;

@@ -111,7 +111,7 @@ pub enum Done {
 /// What an action is remembered by in ACTIONS: deciding it twice, or retrying a letter
 /// twice, appends it once.
 pub fn dedup_id(id: &ActionId, round: u32) -> Bytes {
-    Bytes::from(format!("{id}.{round}"))
+    Bytes::from(format!("{id}/{round}"))
 }
 
 /// The last `limit` dead letters that fit, oldest first.
@@ -131,8 +131,8 @@ pub async fn list(
 pub async fn show(bus: &dyn Bus, id: &str) -> Result<Vec<DeadLetterItem>, QueryError> {
     let notes = notes(bus, &LetterFilter::default()).await?;
     let Some(note) = resolve(&notes, id)? else { return Ok(Vec::new()) };
-    let id = note.id.clone();
-    full(bus, notes.iter().filter(|note| note.id == id)).await
+    let rounds: Vec<&Note> = notes.iter().filter(|other| other.id == note.id).collect();
+    full(bus, rounds).await
 }
 
 /// How many open letters there are of each cause.
@@ -432,10 +432,7 @@ async fn append_outcome(bus: &dyn Bus, outcome: Outcome) -> Result<(), QueryErro
     Ok(())
 }
 
-async fn full(
-    bus: &dyn Bus,
-    notes: impl IntoIterator<Item = &Note>,
-) -> Result<Vec<DeadLetterItem>, QueryError> {
+async fn full(bus: &dyn Bus, notes: Vec<&Note>) -> Result<Vec<DeadLetterItem>, QueryError> {
     let mut items = Vec::new();
     for note in notes {
         let page = read(bus, Log::Outcomes, note.position, 1).await?;

@@ -22,6 +22,7 @@ pub mod relative;
 pub mod scan;
 pub mod timeline;
 pub mod trace;
+pub mod workflow;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -36,6 +37,7 @@ pub use list::{DEFAULT_LIMIT, Listing, MAX_LIMIT, list};
 pub use scan::{LogExtent, PAGE, extents};
 pub use timeline::{Entry, Step, Timeline};
 pub use trace::{Trace, Unknown, trace};
+pub use workflow::WorkflowItem;
 
 /// Why a question about the logs has no answer.
 #[derive(Debug, thiserror::Error)]

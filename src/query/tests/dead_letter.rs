@@ -160,5 +160,5 @@ async fn an_unknown_id_and_a_trimmed_action_are_told_apart() {
 fn the_dedup_id_of_an_action_and_its_round_fits_every_bus() {
     let id = tripline_event::ActionId("0".repeat(32));
     assert!(dedup_id(&id, u32::MAX).len() <= tripline_bus::MAX_DEDUP_BYTES);
-    assert_eq!(dedup_id(&id, 1), Bytes::from(format!("{id}.1")));
+    assert_eq!(dedup_id(&id, 1), Bytes::from(format!("{id}/1")));
 }

@@ -1,0 +1,115 @@
+//! What the control API needs of a daemon.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tripline_bus::{BoxFuture, Bus};
+use tripline_event::Timestamp;
+use tripline_triggers::executor::Scope;
+
+use super::ControlError;
+use super::api::{Accepted, DropReport, PublishRequest, ReloadReport, SensorStatus, Status};
+use crate::query::GraphConfig;
+use crate::query::dead_letter::Answer;
+
+/// The answer of a daemon, when it has one.
+pub type Answering<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
+
+/// A running daemon. `who` is the user of the socket or the name of the token: it is
+/// written into the OUTCOMES log with what was done.
+pub trait Daemon: Send + Sync + 'static {
+    /// The bus that it runs on: what looks back over the logs reads it without the daemon.
+    fn bus(&self) -> Arc<dyn Bus>;
+
+    /// One look at everything.
+    fn status(&self) -> Answering<'_, Status>;
+
+    /// Every sensor as it stands.
+    fn sensors(&self) -> Answering<'_, Vec<SensorStatus>>;
+
+    /// The connections that the configuration in force makes.
+    fn graph(&self) -> Answering<'_, GraphConfig>;
+
+    /// Takes an event in, as its event source would. Durable when it answers `Ok`.
+    fn publish(&self, request: PublishRequest) -> Answering<'_, Accepted>;
+
+    /// Starts nothing more in the scope.
+    fn pause(&self, pause: Pause) -> Answering<'_, ()>;
+
+    /// Takes the pause of the same scope back.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`] where there was none.
+    fn resume(&self, scope: Scope, who: String) -> Answering<'_, ()>;
+
+    /// Drops the actions of the scope that wait; or only says how many there are.
+    fn drop_waiting(&self, drop: DropWaiting) -> Answering<'_, DropReport>;
+
+    /// Reads the files again now.
+    fn reload(&self, who: String) -> Answering<'_, ReloadReport>;
+
+    /// Takes a reload that is held back into force.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`] where none is held.
+    fn confirm_reload(&self, who: String) -> Answering<'_, ReloadReport>;
+
+    /// Sends dead letters back: [`crate::query::dead_letter::retry`] does it; the daemon
+    /// has to carry out what that appends.
+    fn retry(&self, ids: Vec<String>, who: String) -> Answering<'_, Vec<Answer>>;
+
+    /// Gives dead letters up: [`crate::query::dead_letter::drop`] does it.
+    fn drop_letters(
+        &self,
+        ids: Vec<String>,
+        reason: Option<String>,
+        who: String,
+    ) -> Answering<'_, Vec<Answer>>;
+
+    /// Writes a copy of the store to the file, and answers its size in bytes.
+    fn backup(&self, path: PathBuf) -> Answering<'_, u64>;
+
+    /// A recorded workflow of the local target has ended.
+    fn finish_workflow(&self, finish: FinishWorkflow) -> Answering<'_, ()>;
+}
+
+/// A pause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// What is paused.
+    pub scope: Scope,
+    /// Until when; none until it is resumed.
+    pub until: Option<Timestamp>,
+    /// Why.
+    pub reason: Option<String>,
+    /// By whom.
+    pub who: String,
+}
+
+/// The red button.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropWaiting {
+    /// Whose actions.
+    pub scope: Scope,
+    /// Only say what would be dropped.
+    pub dry_run: bool,
+    /// Why.
+    pub reason: Option<String>,
+    /// By whom.
+    pub who: String,
+}
+
+/// The end of a recorded workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinishWorkflow {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// `Succeeded`, `Failed` or `Error`.
+    pub phase: String,
+    /// A message for people.
+    pub message: Option<String>,
+    /// By whom.
+    pub who: String,
+}
