@@ -72,7 +72,8 @@ pub struct Message {
     /// Headers or attributes by which upstream may have named a correlation id, a
     /// causation id, hops, or a `traceparent`, with names as they came.
     pub headers: Vec<(String, String)>,
-    /// The payload as its producer sent it, if it is JSON: where a correlation id may be.
+    /// The payload as its producer sent it, if it is JSON: where a correlation id may be. Of
+    /// a form or a query an object with the first value of each field.
     pub body: Option<Bytes>,
     /// The path of the correlation id, where the event source's configuration names one.
     pub correlation_path: Option<String>,

@@ -106,9 +106,19 @@ pub fn json(body: &[u8]) -> Result<&[u8], String> {
         .map_err(|error| format!("request body is not valid JSON: {error}"))
 }
 
+/// A payload as JSON.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// What goes into the event.
+    pub json: Bytes,
+    /// What ids are looked for in: the same, but for fields the first value of each, and
+    /// not an array.
+    pub single: Bytes,
+}
+
 /// Query parameters or the fields of a form: an object with an array of strings for each
 /// name. Also the first pair that is malformed; it is left out.
-pub fn fields(text: &str) -> (String, Option<String>) {
+pub fn fields(text: &str) -> (Payload, Option<String>) {
     let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut malformed = None;
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
@@ -117,7 +127,11 @@ pub fn fields(text: &str) -> (String, Option<String>) {
             Err(error) => malformed = malformed.or(Some(error)),
         }
     }
-    (serde_json::json!(fields).to_string(), malformed)
+    let json = Bytes::from(serde_json::json!(fields).to_string());
+    let first: BTreeMap<&String, Option<&String>> =
+        fields.iter().map(|(name, values)| (name, values.first())).collect();
+    let single = Bytes::from(serde_json::json!(first).to_string());
+    (Payload { json, single }, malformed)
 }
 
 fn field(pair: &str) -> Result<(String, String), String> {
@@ -157,7 +171,9 @@ mod tests {
             ("a=1;b=2", "{}", Some("invalid semicolon separator in query")),
             ("a=%ff", "{\"a\":[\"\u{fffd}\"]}", None),
         ] {
-            assert_eq!(fields(text), (json.to_owned(), error.map(str::to_owned)), "{text}");
+            let (payload, malformed) = fields(text);
+            assert_eq!((&*payload.json, malformed.as_deref()), (json.as_bytes(), error), "{text}");
         }
+        assert_eq!(fields("a=1&a=2&b=").0.single, r#"{"a":"1","b":""}"#);
     }
 }

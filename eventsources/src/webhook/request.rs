@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use super::KIND;
 use super::answer::{Answer, Refusal, wants_json};
-use super::body::{self, BodyError, Held};
+use super::body::{self, BodyError, Held, Payload};
 use super::data::event_data;
 use super::idempotency::event_id;
 use super::limits::{BODY, HEALTH, RETRY_AFTER_SECS};
@@ -127,8 +127,8 @@ async fn take(
     let held = body::read(body, route.webhook.max_payload_bytes, &shared.memory)
         .await
         .map_err(|error| body_refusal(shared, error))?;
-    let body = json_body(head, &held)?;
-    let message = message(shared, route, head, body);
+    let payload = payload(head, &held)?;
+    let message = message(shared, route, head, payload);
     match shared.context.sink.append(message).await {
         Ok(accepted) => Ok(Answer::Accepted(accepted)),
         Err(error) => Err(sink_refusal(shared, &error)),
@@ -157,12 +157,11 @@ fn authorize(shared: &Shared, route: &Route, headers: &HeaderMap) -> Result<(), 
     Ok(())
 }
 
-/// The event's body as JSON text.
-fn json_body(head: &Parts, held: &Held) -> Result<Bytes, Refusal> {
+fn payload(head: &Parts, held: &Held) -> Result<Payload, Refusal> {
     if head.method == Method::GET {
         // A malformed parameter is left out, as in Argo Events.
         let (fields, _malformed) = body::fields(head.uri.query().unwrap_or_default());
-        return Ok(Bytes::from(fields));
+        return Ok(fields);
     }
     if head.method != Method::POST {
         // Misspelt in Argo Events, and kept: clients may compare it.
@@ -173,26 +172,27 @@ fn json_body(head: &Parts, held: &Held) -> Result<Bytes, Refusal> {
     let form = head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == FORM);
     if !form {
         let json = body::json(&held.bytes).map_err(|text| bad_request("body is not JSON", text))?;
-        return Ok(held.bytes.slice_ref(json));
+        let json = held.bytes.slice_ref(json);
+        return Ok(Payload { single: json.clone(), json });
     }
     let (fields, malformed) = body::fields(&String::from_utf8_lossy(&held.bytes));
     match malformed {
-        None => Ok(Bytes::from(fields)),
+        None => Ok(fields),
         Some(text) => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "malformed form", text)),
     }
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-fn message(shared: &Shared, route: &Route, head: &Parts, json: Bytes) -> Message {
+fn message(shared: &Shared, route: &Route, head: &Parts, payload: Payload) -> Message {
     Message {
         key: route.key.clone(),
         kind: KIND,
-        id: event_id(route.webhook.idempotency_key.as_ref(), &head.headers, &json),
+        id: event_id(route.webhook.idempotency_key.as_ref(), &head.headers, &payload.single),
         time: shared.context.clock.now(),
-        data: event_data(&head.headers, &json, &route.webhook.data_end),
+        data: event_data(&head.headers, &payload.json, &route.webhook.data_end),
         headers: link_headers(&head.headers),
-        body: Some(json),
+        body: Some(payload.single),
         correlation_path: route.correlation_path.clone(),
     }
 }
