@@ -6,7 +6,14 @@
 //!
 //! Not here: event sources, sensors. How an action is rendered is handed in.
 
+pub mod codes;
 pub mod executor;
+pub mod http;
+pub mod kinds;
+pub mod log;
+mod secret;
+mod source;
+pub mod workflow;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,7 +23,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use tripline_event::outcome::TargetResult;
-use tripline_event::{Action, Cause};
+use tripline_event::{Action, Cause, Event};
+
+pub use secret::SecretLookup;
 
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -43,6 +52,8 @@ pub struct RenderedAction {
 pub struct Attempt<'a> {
     /// What to carry out.
     pub rendered: &'a RenderedAction,
+    /// The events that fired it, in the order of `action.events`.
+    pub events: &'a [Arc<Event>],
     /// Which attempt, from 1.
     pub number: u32,
     /// An earlier attempt may have reached the target without an answer: look before acting.

@@ -37,8 +37,12 @@ impl Core {
         }
         self.parts.observer.on_started(&action, waiting.attempts);
         let started = self.parts.clock.now();
-        let attempt =
-            Attempt { rendered: &rendered, number: waiting.attempts, uncertain: waiting.uncertain };
+        let attempt = Attempt {
+            rendered: &rendered,
+            events: &events,
+            number: waiting.attempts,
+            uncertain: waiting.uncertain,
+        };
         // What the trigger holds is not used again after it has panicked.
         let answer = AssertUnwindSafe(async { kind.carry_out(attempt).await }).catch_unwind().await;
         let answer = answer.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));

@@ -66,7 +66,8 @@ impl State {
             });
             beyond.from = beyond.from.min(position);
             beyond.through = beyond.through.max(position);
-            beyond.live_from = beyond.live_from.or(live_from);
+            // An operator's retry may be offered late: all from it on are live, too.
+            beyond.live_from = beyond.live_from.into_iter().chain(live_from).min();
             beyond.count += 1;
             if let Some(recovered) = decided.recovered {
                 self.recovered.insert(position, recovered);
@@ -88,7 +89,9 @@ impl State {
         }
         let most = self.limits.actions_per_trigger;
         match self.by_trigger.get(trigger) {
-            Some(id) => self.queues[*id].room(policy).min(most.saturating_sub(self.queues[*id].held())),
+            Some(id) => {
+                self.queues[*id].room(policy).min(most.saturating_sub(self.queues[*id].held()))
+            }
             None => Queue::new(trigger.clone()).room(policy).min(most),
         }
     }

@@ -1,0 +1,55 @@
+//! The codes of the problems that this crate reports: `TL04` and two digits.
+
+use tripline_config::Code;
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $title:literal, $explanation:literal;)*) => {
+        $(#[doc = $title] pub const $name: &str = $code;)*
+
+        /// All codes of this crate, in their order.
+        pub const CODES: &[Code] =
+            &[$(Code { code: $code, title: $title, explanation: $explanation }),*];
+    };
+}
+
+codes! {
+    UNKNOWN_KIND = "TL0400", "The trigger has no kind that is known.",
+        "A trigger's template has a name, conditions, and one kind: `argoWorkflow`, `http`, `log`, \
+         or another of those that Argo Events has.";
+    KIND_NOT_SUPPORTED = "TL0401", "Argo Events has this kind of trigger, Tripline does not yet.",
+        "The sensor is refused, since the trigger would never be carried out.";
+    OPERATION_NOT_SUPPORTED = "TL0402", "Argo Events has this operation, Tripline does not yet.",
+        "Of the operations on workflows `submit` is there.";
+    OPERATION = "TL0403", "The operation is none that a workflow has.",
+        "It is `submit`, or another of those that Argo Events has.";
+    ARGS_NOT_SUPPORTED = "TL0404", "`args` of a workflow trigger is not supported yet.",
+        "Argo Events hands `args` to the command line of `argo`, which Tripline does not run. Set \
+         `spec.arguments.parameters` of the workflow, with `parameters` of the trigger for what \
+         comes from the event.";
+    SOURCE = "TL0405", "The trigger has no object to create, or one that it cannot create.",
+        "`source.resource` holds the whole object. For `argoWorkflow` that is a `Workflow` of \
+         `argoproj.io/v1alpha1`.";
+    SOURCE_NOT_SUPPORTED = "TL0406", "Argo Events has this source of objects, Tripline does not yet.",
+        "Write the object under `source.resource`.";
+    POLICY_NOT_SUPPORTED = "TL0407", "This `policy` is not supported yet, or has no meaning for the kind.",
+        "`policy.status` is obeyed by `http`. A policy that is not obeyed is refused, since what \
+         counts as success would be something else than what the sensor says.";
+    STATUS = "TL0408", "An entry of `policy.status.allow` is no HTTP status.",
+        "A status is a number from 100 to 599.";
+    URL = "TL0410", "The URL is none that a request can be sent to.",
+        "It is absolute and begins with `http://` or `https://`. User and password do not stand in \
+         it: `basicAuth` names secrets.";
+    METHOD = "TL0411", "The method is not one of GET, DELETE, PATCH, POST and PUT.",
+        "These are the methods that Argo Events takes. Without `method` it is POST.";
+    HEADER = "TL0412", "The name or value of a header is not a valid one.",
+        "A name has letters, digits and `-`; a value has no line breaks or other control \
+         characters.";
+    TLS_NOT_SUPPORTED = "TL0413", "`tls` of an HTTP trigger is not supported yet.",
+        "HTTPS with the system's root certificates needs no `tls`.";
+    DYNAMIC_HEADERS_NOT_SUPPORTED = "TL0414", "`dynamicHeaders` is not supported yet.",
+        "`parameters` with the destination `headers.NAME` does the same.";
+    TIMEOUT = "TL0415", "The timeout is no number of seconds from 1 to 3600.",
+        "Without `timeout` it is 60 seconds.";
+    SECURE_HEADER = "TL0416", "A secure header names no secret, or two.",
+        "`valueFrom` has either `secretKeyRef` or `configMapKeyRef`.";
+}

@@ -1,0 +1,81 @@
+//! `argoWorkflow`: submits a workflow, once for each firing.
+//!
+//! Promises: however often an action is attempted, one workflow is created; an object of
+//! the same name that belongs to another action is never taken for this one's.
+//!
+//! Not here: how a cluster is reached. A [`WorkflowTarget`] is handed in.
+
+mod config;
+pub mod local;
+mod submission;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tripline_event::outcome::TargetResult;
+
+pub use config::WorkflowConfig;
+pub use submission::Submission;
+
+use crate::{Attempt, BoxFuture, Trigger, TriggerError};
+
+/// The key under `template`.
+pub const KIND: &str = "argoWorkflow";
+
+/// A complete sensor with such a trigger.
+pub const EXAMPLE: &str = include_str!("example.yaml");
+
+/// Where workflows are created.
+pub trait WorkflowTarget: Send + Sync + 'static {
+    /// The target's name, in outcomes, metrics and commands: `local`, or a cluster's.
+    fn name(&self) -> &str;
+
+    /// Creates the workflow, or finds that it is there with the same action id.
+    ///
+    /// `uncertain`: an earlier attempt may have created it. Where it is not there and may
+    /// have been removed since, that is [`tripline_event::Cause::Unknown`], and no second
+    /// create.
+    fn create<'a>(
+        &'a self,
+        submission: &'a Submission,
+        uncertain: bool,
+    ) -> BoxFuture<'a, Result<Created, TriggerError>>;
+}
+
+/// The workflow is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// It was there already, created for the same action.
+    pub already: bool,
+}
+
+/// The kind `argoWorkflow`.
+pub struct WorkflowTrigger {
+    target: Arc<dyn WorkflowTarget>,
+}
+
+impl WorkflowTrigger {
+    /// Creates workflows in `target`.
+    pub fn new(target: Arc<dyn WorkflowTarget>) -> Self {
+        Self { target }
+    }
+}
+
+impl Trigger for WorkflowTrigger {
+    fn carry_out<'a>(
+        &'a self,
+        attempt: Attempt<'a>,
+    ) -> BoxFuture<'a, Result<TargetResult, TriggerError>> {
+        Box::pin(async move {
+            let submission = Submission::new(attempt.rendered)?;
+            let created = self.target.create(&submission, attempt.uncertain).await?;
+            Ok(TargetResult::Workflow {
+                target: self.target.name().to_owned(),
+                namespace: submission.namespace,
+                name: submission.name,
+                already: created.already,
+            })
+        })
+    }
+}

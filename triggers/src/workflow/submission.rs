@@ -1,0 +1,181 @@
+//! The workflow that an action creates, exactly: its name, labels and annotations.
+
+use serde_json::{Map, Value};
+use tripline_event::{Action, ActionEvent, ActionId, Cause, CorrelationId};
+
+use crate::{RenderedAction, TriggerError};
+
+/// The most characters of a name that was made: Kubernetes allows 63, and pods, which take
+/// their name from the workflow, need some.
+const MADE_NAME_CHARS: usize = 58;
+/// The most characters of any name: it becomes the value of a label of the pods.
+const NAME_CHARS: usize = 63;
+
+/// A workflow that is to be created.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Submission {
+    /// The namespace to create it in.
+    pub namespace: String,
+    /// Its name; the same for each attempt at the same action.
+    pub name: String,
+    /// The whole object.
+    pub object: Value,
+    /// The action that it is created for.
+    pub action: ActionId,
+    /// The correlation id of the whole chain.
+    pub correlation: CorrelationId,
+}
+
+impl Submission {
+    /// The workflow that `rendered` creates.
+    ///
+    /// # Errors
+    /// [`TriggerError::Refused`] where its name, namespace or metadata are none.
+    pub fn new(rendered: &RenderedAction) -> Result<Self, TriggerError> {
+        let Some(mut object) = rendered.resource.clone() else {
+            return Err(refused("there is no workflow to create: `source.resource` is missing"));
+        };
+        let action = &rendered.action;
+        let metadata = mapping(&mut object, "metadata")?;
+        let namespace = match text(metadata, "namespace")? {
+            Some(namespace) => namespace.to_owned(),
+            None => action.trigger.namespace.clone(),
+        };
+        let name = name(metadata, action)?;
+        if !is_name(&namespace, false) {
+            return Err(refused(format!("`{namespace}` is no valid name of a namespace")));
+        }
+        if !is_name(&name, true) {
+            return Err(refused(format!(
+                "`{name}` is no valid name of a workflow: lower-case letters, digits, `-` and `.`, \
+                 a letter or digit at both ends, at most {NAME_CHARS} characters"
+            )));
+        }
+        metadata.remove("generateName");
+        metadata.insert("name".into(), name.clone().into());
+        metadata.insert("namespace".into(), namespace.clone().into());
+        extend(metadata, "labels", labels(action))?;
+        extend(metadata, "annotations", annotations(action))?;
+        let correlation = action.links.root().clone();
+        Ok(Self { namespace, name, object, action: action.id.clone(), correlation })
+    }
+}
+
+fn refused(reason: impl Into<String>) -> TriggerError {
+    TriggerError::Refused { cause: Cause::Render, reason: reason.into() }
+}
+
+/// The mapping `key` of `object`, made where it is missing.
+fn mapping<'v>(
+    object: &'v mut Value,
+    key: &str,
+) -> Result<&'v mut Map<String, Value>, TriggerError> {
+    let wrong = || refused(format!("the workflow's `{key}` is no mapping"));
+    let fields = object.as_object_mut().ok_or_else(|| refused("the workflow is no mapping"))?;
+    let value = fields.entry(key).or_insert(Value::Null);
+    if value.is_null() {
+        *value = Value::Object(Map::new());
+    }
+    value.as_object_mut().ok_or_else(wrong)
+}
+
+/// The text under `key`; empty is the same as missing.
+fn text<'m>(metadata: &'m Map<String, Value>, key: &str) -> Result<Option<&'m str>, TriggerError> {
+    match metadata.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+        Some(_) => Err(refused(format!("the workflow's `metadata.{key}` is no text"))),
+    }
+}
+
+fn name(metadata: &Map<String, Value>, action: &Action) -> Result<String, TriggerError> {
+    if let Some(name) = text(metadata, "name")? {
+        return Ok(name.to_owned());
+    }
+    let prefix = match text(metadata, "generateName")? {
+        Some(prefix) => prefix.to_owned(),
+        None => format!("{}-{}-", action.trigger.sensor, action.trigger.trigger),
+    };
+    let suffix = action.id.suffix().to_ascii_lowercase();
+    let mut prefix = sanitized(&prefix);
+    prefix.truncate(MADE_NAME_CHARS - suffix.len().min(MADE_NAME_CHARS));
+    Ok(prefix + &suffix)
+}
+
+/// The prefix with what a name may not hold replaced by `-`.
+fn sanitized(prefix: &str) -> String {
+    let allowed = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
+    let mut name = String::with_capacity(prefix.len());
+    for c in prefix.to_lowercase().chars() {
+        // A dot stands between letters or digits.
+        let dot = c == '.' && name.ends_with(|c: char| c.is_ascii_alphanumeric());
+        let c = allowed(c);
+        if c == '-' && name.ends_with('.') {
+            name.pop();
+        }
+        name.push(if dot { '.' } else { c });
+    }
+    let end = name.trim_end_matches('.').len();
+    name.replace_range(end.., &"-".repeat(name.len() - end));
+    name.trim_start_matches('-').to_owned()
+}
+
+/// Whether this is a name as Kubernetes has them, with dots or without.
+fn is_name(name: &str, dots: bool) -> bool {
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        let end = |c: Option<&u8>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let inner = |c: &u8| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == b'-';
+        end(bytes.first()) && end(bytes.last()) && bytes.iter().all(inner)
+    };
+    name.len() <= NAME_CHARS && if dots { name.split('.').all(label) } else { label(name) }
+}
+
+fn extend(
+    metadata: &mut Map<String, Value>,
+    key: &str,
+    entries: impl IntoIterator<Item = (&'static str, String)>,
+) -> Result<(), TriggerError> {
+    let value = metadata.entry(key).or_insert(Value::Null);
+    if value.is_null() {
+        *value = Value::Object(Map::new());
+    }
+    let Some(fields) = value.as_object_mut() else {
+        return Err(refused(format!("the workflow's `metadata.{key}` is no mapping")));
+    };
+    for (name, value) in entries {
+        fields.insert(name.to_owned(), Value::String(value));
+    }
+    Ok(())
+}
+
+/// The event that completed the condition.
+fn completing(action: &Action) -> Option<&ActionEvent> {
+    let completing = action.events.iter().find(|event| event.position == action.cause);
+    completing.or(action.events.first())
+}
+
+fn labels(action: &Action) -> Vec<(&'static str, String)> {
+    let label = |text: &str| CorrelationId(text.to_owned()).label_value().into_owned();
+    let mut labels = vec![
+        ("events.argoproj.io/sensor", label(&action.trigger.sensor)),
+        ("events.argoproj.io/trigger", label(&action.trigger.trigger)),
+        ("events.argoproj.io/action-timestamp", action.decided_at.as_millisecond().to_string()),
+        ("tripline.dev/action-id", label(action.id.as_str())),
+        ("tripline.dev/correlation-id", action.links.root().label_value().into_owned()),
+    ];
+    labels.extend(completing(action).map(|of| ("tripline.dev/event-id", label(of.id.as_str()))));
+    labels
+}
+
+fn annotations(action: &Action) -> Vec<(&'static str, String)> {
+    let correlation = action.links.root().annotation_value().to_owned();
+    let mut annotations = vec![("tripline.dev/correlation-id", correlation)];
+    if let Some(of) = completing(action) {
+        annotations.push(("tripline.dev/event-id", of.id.to_string()));
+        annotations.push(("tripline.dev/source", of.key.to_string()));
+    }
+    let traceparent = action.links.traceparent.clone();
+    annotations.extend(traceparent.map(|traceparent| ("tripline.dev/traceparent", traceparent)));
+    annotations
+}
