@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
 
@@ -29,8 +30,8 @@ pub struct Caller {
 }
 
 /// The tokens that are known.
-#[derive(Default)]
-pub struct Tokens(Vec<Token>);
+#[derive(Clone, Default)]
+pub struct Tokens(Arc<[Token]>);
 
 struct Token {
     caller: Caller,
@@ -96,13 +97,13 @@ impl Tokens {
         if tokens.is_empty() {
             return Err("there is no token in it".to_owned());
         }
-        Ok(Self(tokens))
+        Ok(Self(tokens.into()))
     }
 
     /// Whose token it is. Takes the same time for every wrong token of one length.
     pub fn caller(&self, secret: &str) -> Option<&Caller> {
         let mut found = None;
-        for token in &self.0 {
+        for token in self.0.iter() {
             if bool::from(token.secret.as_bytes().ct_eq(secret.as_bytes())) {
                 found = Some(&token.caller);
             }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use tripline_event::{
     Cause, CorrelationId, EventId, EventKey, ObjectName, Position, Timestamp, TriggerName,
 };
+use tripline_triggers::workflow::local;
 
 use crate::query::LogExtent;
 
@@ -263,11 +264,30 @@ pub struct BackupReport {
 }
 
 /// How a recorded workflow ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishRequest {
-    /// `Succeeded`, `Failed` or `Error`.
-    pub phase: String,
-    /// A message for people.
-    #[serde(default)]
-    pub message: Option<String>,
+    /// How.
+    pub phase: Finished,
+}
+
+/// The phases in which a workflow has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum Finished {
+    /// It has ended well.
+    Succeeded,
+    /// It has failed.
+    Failed,
+    /// It could not be run.
+    Error,
+}
+
+impl From<Finished> for local::Finished {
+    fn from(finished: Finished) -> Self {
+        match finished {
+            Finished::Succeeded => Self::Succeeded,
+            Finished::Failed => Self::Failed,
+            Finished::Error => Self::Error,
+        }
+    }
 }

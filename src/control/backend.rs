@@ -11,6 +11,7 @@ use std::time::Duration;
 use tripline_bus::embedded::{EmbeddedBus, OpenOptions};
 use tripline_bus::{Bus, Log};
 use tripline_event::{Clock, SystemClock, Timestamp};
+use tripline_triggers::workflow::local::{LocalTarget, LocalWorkflow, WorkflowFilter};
 
 use super::api::{
     Accepted, BackupReport, BackupRequest, DropReport, FinishRequest, LettersRequest, PauseRequest,
@@ -19,9 +20,7 @@ use super::api::{
 use super::client::{Address, Client, ItemStream, segment};
 use super::{ControlError, socket};
 use crate::query::dead_letter::{self, Answer, LetterFilter};
-use crate::query::{
-    self, DeadLetterItem, Filter, Graph, Item, Listing, Trace, WorkflowItem, workflow,
-};
+use crate::query::{self, DeadLetterItem, Filter, Graph, Item, Listing, Trace, workflow};
 
 /// How long a command waits for another one, or for a daemon that ends, to let the data
 /// directory go.
@@ -194,21 +193,21 @@ impl Backend {
         }
     }
 
-    /// The recorded workflows of the local target, the last `limit` by name.
+    /// The last `limit` recorded workflows of the local target that fit.
     pub async fn workflows(
         &self,
-        namespace: Option<&str>,
+        wanted: &WorkflowFilter,
         limit: usize,
-    ) -> Result<Vec<WorkflowItem>, ControlError> {
+    ) -> Result<Vec<LocalWorkflow>, ControlError> {
         match self {
             Self::Daemon(client) => {
                 let mut pairs = vec![("limit", limit.to_string())];
-                pairs.extend(namespace.map(|namespace| ("namespace", namespace.to_owned())));
+                pairs.extend(wanted.namespace.clone().map(|text| ("namespace", text)));
+                pairs.extend(wanted.correlation.clone().map(|id| ("correlation", id.0)));
+                pairs.extend(wanted.phase.map(|phase| ("phase", phase.as_str().to_owned())));
                 client.get("/v1/workflows", &pairs).await
             }
-            Self::Directory { bus, .. } => {
-                Ok(workflow::list(bus.as_ref(), namespace, limit).await?)
-            }
+            Self::Directory { bus, .. } => Ok(workflow::list(bus.clone(), wanted, limit).await?),
         }
     }
 
@@ -217,10 +216,10 @@ impl Backend {
         &self,
         namespace: &str,
         name: &str,
-    ) -> Result<WorkflowItem, ControlError> {
+    ) -> Result<LocalWorkflow, ControlError> {
         match self {
             Self::Daemon(client) => client.get(&workflow_path(namespace, name), &[]).await,
-            Self::Directory { bus, .. } => workflow::get(bus.as_ref(), namespace, name)
+            Self::Directory { bus, .. } => workflow::get(bus.clone(), namespace, name)
                 .await?
                 .ok_or_else(|| super::routes::no_workflow(namespace, name)),
         }
@@ -232,9 +231,16 @@ impl Backend {
         namespace: &str,
         name: &str,
         request: &FinishRequest,
-    ) -> Result<(), ControlError> {
-        let client = self.daemon("finishing a workflow")?;
-        client.post(&format!("{}/finish", workflow_path(namespace, name)), request).await
+    ) -> Result<LocalWorkflow, ControlError> {
+        match self {
+            Self::Daemon(client) => {
+                client.post(&format!("{}/finish", workflow_path(namespace, name)), request).await
+            }
+            Self::Directory { bus, .. } => {
+                let target = LocalTarget::new(bus.clone(), Arc::new(SystemClock));
+                Ok(target.finish(namespace, name, request.phase.into()).await?)
+            }
+        }
     }
 
     /// Takes an event in.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tripline_bus::{BoxFuture, Bus};
-use tripline_event::Timestamp;
+use tripline_event::{Clock, Timestamp};
 use tripline_triggers::executor::Scope;
 
 use super::ControlError;
@@ -20,6 +20,9 @@ pub type Answering<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
 pub trait Daemon: Send + Sync + 'static {
     /// The bus that it runs on: what looks back over the logs reads it without the daemon.
     fn bus(&self) -> Arc<dyn Bus>;
+
+    /// Its clock.
+    fn clock(&self) -> Arc<dyn Clock>;
 
     /// One look at everything.
     fn status(&self) -> Answering<'_, Status>;
@@ -68,9 +71,6 @@ pub trait Daemon: Send + Sync + 'static {
 
     /// Writes a copy of the store to the file, and answers its size in bytes.
     fn backup(&self, path: PathBuf) -> Answering<'_, u64>;
-
-    /// A recorded workflow of the local target has ended.
-    fn finish_workflow(&self, finish: FinishWorkflow) -> Answering<'_, ()>;
 }
 
 /// A pause.
@@ -95,21 +95,6 @@ pub struct DropWaiting {
     pub dry_run: bool,
     /// Why.
     pub reason: Option<String>,
-    /// By whom.
-    pub who: String,
-}
-
-/// The end of a recorded workflow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FinishWorkflow {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// `Succeeded`, `Failed` or `Error`.
-    pub phase: String,
-    /// A message for people.
-    pub message: Option<String>,
     /// By whom.
     pub who: String,
 }

@@ -1,6 +1,7 @@
 //! Why a command was not carried out, the same on both sides of the socket.
 
 use serde::{Deserialize, Serialize};
+use tripline_triggers::workflow::local::FinishError;
 
 use crate::query::QueryError;
 
@@ -66,6 +67,18 @@ impl From<QueryError> for ControlError {
             QueryError::Read { .. } | QueryError::State(_) | QueryError::Write(_) => {
                 Self::Failed(message)
             }
+        }
+    }
+}
+
+impl From<FinishError> for ControlError {
+    fn from(error: FinishError) -> Self {
+        let message = error.to_string();
+        match error {
+            FinishError::NotFound { .. } => Self::NotFound(message),
+            FinishError::Ended(_) => Self::Conflict(message),
+            FinishError::Read(error) => QueryError::from(error).into(),
+            FinishError::Write(error) => QueryError::from(error).into(),
         }
     }
 }

@@ -14,10 +14,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tripline_bus::Log;
+use tripline_event::CorrelationId;
+use tripline_triggers::workflow::local::{LocalTarget, LocalWorkflow, Phase, WorkflowFilter};
 
 use super::access::{Caller, Right, Tokens};
 use super::api::{BackupReport, BackupRequest, FinishRequest, LettersRequest, PauseRequest};
-use super::daemon::{Daemon, DropWaiting, FinishWorkflow, Pause};
+use super::daemon::{Daemon, DropWaiting, Pause};
 use super::{ControlError, MAX_BODY_BYTES, scope};
 use crate::query::dead_letter::{self, LetterFilter};
 use crate::query::{self, DEFAULT_LIMIT, Filter, Graph, Listing, MAX_LIMIT};
@@ -28,7 +30,7 @@ pub(super) enum Access {
     /// By the connection.
     Peer(Caller),
     /// By the token in each request.
-    Tokens(Arc<Tokens>),
+    Tokens(Tokens),
 }
 
 #[derive(Clone)]
@@ -252,19 +254,30 @@ async fn drop_letters(
 async fn workflows(
     State(shared): State<Shared>,
     RawQuery(query): RawQuery,
-) -> Answer<Vec<query::WorkflowItem>> {
+) -> Answer<Vec<LocalWorkflow>> {
     let parameters = Parameters::of(query.as_deref());
-    let wanted = parameters.filter()?.namespace;
+    let Filter { namespace, correlation, .. } = parameters.filter()?;
+    let phase = match parameters.get("phase") {
+        None => None,
+        Some(text) => Some(phase(text)?),
+    };
+    let correlation = correlation.map(CorrelationId);
+    let wanted = WorkflowFilter { namespace, correlation, phase };
     let limit = parameters.limit()?;
-    let bus = shared.daemon.bus();
-    Ok(Json(query::workflow::list(bus.as_ref(), wanted.as_deref(), limit).await?))
+    Ok(Json(query::workflow::list(shared.daemon.bus(), &wanted, limit).await?))
+}
+
+/// Reads a phase as records write it.
+pub fn phase(text: &str) -> Result<Phase, ControlError> {
+    serde_json::from_value(text.into())
+        .map_err(|error| ControlError::Invalid(format!("`{text}` is no phase: {error}")))
 }
 
 async fn workflow(
     State(shared): State<Shared>,
     Path((namespace, name)): Path<(String, String)>,
-) -> Answer<query::WorkflowItem> {
-    let found = query::workflow::get(shared.daemon.bus().as_ref(), &namespace, &name).await?;
+) -> Answer<LocalWorkflow> {
+    let found = query::workflow::get(shared.daemon.bus(), &namespace, &name).await?;
     Ok(Json(found.ok_or_else(|| no_workflow(&namespace, &name))?))
 }
 
@@ -277,13 +290,12 @@ pub(super) fn no_workflow(namespace: &str, name: &str) -> ControlError {
 
 async fn finish_workflow(
     State(shared): State<Shared>,
-    Extension(Caller { who, .. }): Extension<Caller>,
     Path((namespace, name)): Path<(String, String)>,
     bytes: Bytes,
-) -> Answer<()> {
-    let FinishRequest { phase, message } = body(&bytes)?;
-    let finish = FinishWorkflow { namespace, name, phase, message, who };
-    Ok(Json(shared.daemon.finish_workflow(finish).await?))
+) -> Answer<LocalWorkflow> {
+    let FinishRequest { phase } = body(&bytes)?;
+    let target = LocalTarget::new(shared.daemon.bus(), shared.daemon.clock());
+    Ok(Json(target.finish(&namespace, &name, phase.into()).await?))
 }
 
 async fn publish(State(shared): State<Shared>, bytes: Bytes) -> Answer<super::Accepted> {

@@ -1,6 +1,8 @@
 //! Accepts connections and serves the routes on them, until it is told to stop.
 
 use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,16 +34,36 @@ pub enum Listener {
     /// In the data directory; see [`socket::bind`].
     Unix(UnixListener),
     /// On an address, to those who have a token.
-    Tcp(TcpListener, Arc<Tokens>),
+    Tcp(TcpListener, Tokens),
 }
 
 impl Listener {
-    /// The socket in the data directory.
+    /// The socket in the data directory. The caller holds the directory.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn in_directory(data: &std::path::Path) -> Result<Self, ControlError> {
+    pub fn unix(data: &Path) -> Result<Self, ControlError> {
         socket::bind(data).map(Self::Unix)
+    }
+
+    /// An address. What goes over it is not encrypted: it belongs on a loopback interface,
+    /// or behind something that speaks TLS.
+    ///
+    /// # Errors
+    /// When it cannot be listened on.
+    pub async fn tcp(address: SocketAddr, tokens: Tokens) -> Result<Self, ControlError> {
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| ControlError::Failed(format!("control address {address}: {error}")))?;
+        Ok(Self::Tcp(listener, tokens))
+    }
+
+    /// The address that is listened on; none of a Unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Unix(_) => None,
+            Self::Tcp(listener, _) => listener.local_addr().ok(),
+        }
     }
 }
 
@@ -57,7 +79,7 @@ pub async fn serve(listener: Listener, daemon: Arc<dyn Daemon>, stop: Cancellati
                 Listener::Unix(listener) => accept_unix(listener, &routes, &graceful, permit).await,
                 Listener::Tcp(listener, tokens) => {
                     let (stream, _) = listener.accept().await?;
-                    let access = Access::Tokens(Arc::clone(tokens));
+                    let access = Access::Tokens(tokens.clone());
                     serve_connection(stream, access, &routes, &graceful, permit);
                     Ok(())
                 }

@@ -37,7 +37,6 @@ pub use list::{DEFAULT_LIMIT, Listing, MAX_LIMIT, list};
 pub use scan::{LogExtent, PAGE, extents};
 pub use timeline::{Entry, Step, Timeline};
 pub use trace::{Trace, Unknown, trace};
-pub use workflow::WorkflowItem;
 
 /// Why a question about the logs has no answer.
 #[derive(Debug, thiserror::Error)]

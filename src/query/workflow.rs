@@ -1,66 +1,51 @@
-//! The workflows that the local target has recorded.
+//! The workflows that the local target has recorded, newest last.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use tripline_bus::Bus;
+use tripline_event::{SystemClock, Timestamp};
+use tripline_triggers::workflow::local::{LocalTarget, LocalWorkflow, WorkflowFilter};
 
 use super::QueryError;
 use super::scan::PAGE;
 
-/// Where the local target keeps them: `workflows/NAMESPACE/NAME`.
-const PREFIX: &str = "workflows/";
-
-/// A recorded workflow.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WorkflowItem {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// `Recorded`, `Running`, `Succeeded`, `Failed`, `Error`.
-    pub phase: String,
-    /// What the local target keeps of it.
-    pub record: Value,
-}
-
-/// The last `limit` workflows by namespace and name; of one namespace, if it is given.
+/// The last `limit` workflows that fit, by the time when they were submitted.
 pub async fn list(
-    bus: &dyn Bus,
-    namespace: Option<&str>,
+    bus: Arc<dyn Bus>,
+    filter: &WorkflowFilter,
     limit: usize,
-) -> Result<Vec<WorkflowItem>, QueryError> {
-    let prefix = namespace.map_or_else(|| PREFIX.to_owned(), |ns| format!("{PREFIX}{ns}/"));
-    let mut keys: Vec<String> = Vec::new();
+) -> Result<Vec<LocalWorkflow>, QueryError> {
+    let target = target(bus);
+    let mut newest: BTreeMap<(Timestamp, String, String), LocalWorkflow> = BTreeMap::new();
+    let mut after: Option<String> = None;
     loop {
-        let page = bus.keys(&prefix, keys.last().map(String::as_str), PAGE).await?;
-        if page.is_empty() {
-            break;
+        let page = target.list(filter, after.as_deref(), PAGE).await?;
+        for workflow in page.workflows {
+            let names = (workflow.namespace().to_owned(), workflow.name().to_owned());
+            newest.insert((workflow.created_at, names.0, names.1), workflow);
+            if newest.len() > limit {
+                newest.pop_first();
+            }
         }
-        keys.extend(page);
+        after = page.next;
+        if after.is_none() {
+            return Ok(newest.into_values().collect());
+        }
         tokio::task::yield_now().await;
     }
-    let mut items = Vec::new();
-    for key in keys.iter().skip(keys.len().saturating_sub(limit)) {
-        items.extend(read(bus, key).await?);
-    }
-    Ok(items)
 }
 
 /// One workflow; none where none of that name is recorded.
 pub async fn get(
-    bus: &dyn Bus,
+    bus: Arc<dyn Bus>,
     namespace: &str,
     name: &str,
-) -> Result<Option<WorkflowItem>, QueryError> {
-    read(bus, &format!("{PREFIX}{namespace}/{name}")).await
+) -> Result<Option<LocalWorkflow>, QueryError> {
+    Ok(target(bus).get(namespace, name).await?)
 }
 
-async fn read(bus: &dyn Bus, key: &str) -> Result<Option<WorkflowItem>, QueryError> {
-    let Some(entry) = bus.get(key).await? else { return Ok(None) };
-    let parts = key.strip_prefix(PREFIX).and_then(|rest| rest.split_once('/'));
-    let Some((namespace, name)) = parts else { return Ok(None) };
-    let record: Value = serde_json::from_slice(&entry.value).unwrap_or(Value::Null);
-    let phase = record.get("phase").and_then(Value::as_str).unwrap_or("unreadable").to_owned();
-    Ok(Some(WorkflowItem { namespace: namespace.to_owned(), name: name.to_owned(), phase, record }))
+/// A target that is only asked: its clock is not looked at.
+fn target(bus: Arc<dyn Bus>) -> LocalTarget {
+    LocalTarget::new(bus, Arc::new(SystemClock))
 }
