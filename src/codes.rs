@@ -13,6 +13,15 @@ pub const CLASH: &str = "TL0503";
 /// A dependency on an event that no event source has.
 pub const UNKNOWN_EVENT: &str = "TL0504";
 
+/// A trigger without a kind.
+pub const NO_KIND: &str = "TL0505";
+/// A trigger with more than one kind.
+pub const TWO_KINDS: &str = "TL0506";
+/// A field of a trigger that is not supported yet.
+pub const TRIGGER_FIELD: &str = "TL0507";
+/// A value in a trigger that cannot be used.
+pub const TRIGGER_VALUE: &str = "TL0508";
+
 /// What `tripline help CODE` says about the codes of this crate.
 pub const CODES: &[Code] = &[
     Code {
@@ -34,5 +43,25 @@ pub const CODES: &[Code] = &[
         code: UNKNOWN_EVENT,
         title: "No event source has the event that a dependency names.",
         explanation: "The dependency is never met unless an event source of that name is loaded from elsewhere. A sensor sees the event sources of its own namespace.",
+    },
+    Code {
+        code: NO_KIND,
+        title: "A trigger has no kind.",
+        explanation: "`template` needs one of the kinds of triggers beside `name`: what is to be done.",
+    },
+    Code {
+        code: TWO_KINDS,
+        title: "A trigger has more than one kind.",
+        explanation: "Argo Events carries out the first in its own order and ignores the others. So does Tripline, and says so.",
+    },
+    Code {
+        code: TRIGGER_FIELD,
+        title: "A field of the trigger is not supported yet.",
+        explanation: "It is refused so that nobody relies on what would not happen.",
+    },
+    Code {
+        code: TRIGGER_VALUE,
+        title: "A value in the trigger cannot be used.",
+        explanation: "The message says what was expected.",
     },
 ];

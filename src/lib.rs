@@ -5,8 +5,9 @@
 //! told what to do.
 
 pub mod codes;
-pub mod daemon;
 pub mod control;
+pub mod daemon;
 pub mod engine;
+pub mod graph;
 pub mod load;
 pub mod query;

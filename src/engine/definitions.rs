@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use tripline_bus::Bus;
-use tripline_config::{FieldPath, Problem, Severity};
+use tripline_config::{Dialect, FieldPath, Problem, Severity};
 use tripline_event::{Action, Cause, DefinitionHash, Event, ObjectName, Timestamp};
 use tripline_schedules::robfig::Cron;
 use tripline_schedules::{duration, zone};
@@ -27,6 +27,7 @@ use tripline_triggers::executor::{
 use tripline_triggers::kinds::{self, Applies};
 
 use super::plans::{self, PlanError};
+use crate::codes;
 
 /// How many attempts of a trigger run at once, where its definition does not say and the
 /// order at the target need not be kept.
@@ -46,6 +47,7 @@ pub struct CompiledSensor {
 pub struct Rendering {
     /// The kind of the trigger.
     pub kind: &'static str,
+    dialect: Dialect,
     policy: TriggerPolicy,
     /// `policy` of the trigger, as its kind reads it.
     success: Option<Value>,
@@ -55,7 +57,7 @@ pub struct Rendering {
 }
 
 /// What stands under the kind.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Body {
     config: Value,
     resource: Option<Value>,
@@ -139,11 +141,12 @@ pub fn compile(
     json: &Value,
 ) -> (Option<CompiledSensor>, Vec<Problem>) {
     let spec = json.get("spec").cloned().unwrap_or_default();
+    let dialect = Dialect::of(json.get("apiVersion").and_then(Value::as_str).unwrap_or_default());
     let spec: SensorSpec = match serde_json::from_value(spec) {
         Ok(spec) => spec,
         Err(error) => {
             let at = FieldPath::root().key("spec");
-            return (None, vec![Problem::error("TL0101", at, error.to_string())]);
+            return (None, vec![Problem::error(tripline_config::codes::INVALID_VALUE, at, error.to_string())]);
         }
     };
     let (sensor, mut problems) = Sensor::compile(name.clone(), hash.clone(), spec.clone(), &Calendars);
@@ -151,7 +154,8 @@ pub fn compile(
     let mut triggers = HashMap::new();
     for (index, trigger) in spec.triggers.iter().enumerate() {
         let at = FieldPath::root().key("spec").key("triggers").index(index);
-        if let Some((name, rendering)) = rendering(trigger, spec.suspend, &names, &at, &mut problems) {
+        let mut compiler = Compiler { dialect, dependencies: &names, problems: &mut problems };
+        if let Some((name, rendering)) = compiler.rendering(trigger, spec.suspend, &at) {
             triggers.insert(name, rendering);
         }
     }
@@ -160,153 +164,157 @@ pub fn compile(
     (compiled, problems)
 }
 
-fn rendering(
-    trigger: &definition::Trigger,
-    suspend: Option<Suspend>,
-    dependencies: &[&str],
-    at: &FieldPath,
-    problems: &mut Vec<Problem>,
-) -> Option<(String, Rendering)> {
-    let template = trigger.template.as_ref()?;
-    let template_at = at.key("template");
-    let Some((kind, config)) = template.kind() else {
-        let problem = Problem::error("TL0403", template_at, "a trigger's template needs a kind")
-            .help("one of argoWorkflow, http, log");
-        problems.push(problem);
-        return None;
-    };
-    for (other, _) in template.kinds().skip(1) {
-        let message = format!("`{other}` has no effect: the template has `{kind}` too, which goes first");
-        problems.push(Problem::warning("TL0404", template_at.key(other), message));
-    }
-    refuse_unsupported(trigger, at, problems);
-    problems.extend(kinds::check(kind, config, &template_at.key(kind)));
-    let template_parameters = parameters(&trigger.parameters, dependencies, &at.key("parameters"), problems);
-    let template_text = template_parameters.map(|parameters| {
-        (serde_json::to_string(template).unwrap_or_default(), parameters)
-    });
-    let body = body(kind, config, dependencies, &template_at.key(kind), problems);
-    let rendering = Rendering {
-        kind,
-        policy: policy(trigger, suspend, at, problems),
-        success: trigger.policy.as_ref().and_then(|policy| serde_json::to_value(policy).ok()),
-        template: template_text,
-        body,
-    };
-    Some((template.name.clone(), rendering))
+/// Compiles the triggers of one sensor.
+struct Compiler<'a> {
+    dialect: Dialect,
+    dependencies: &'a [&'a str],
+    problems: &'a mut Vec<Problem>,
 }
 
-/// What the definition asks for and is not there yet is refused, never ignored.
-fn refuse_unsupported(trigger: &definition::Trigger, at: &FieldPath, problems: &mut Vec<Problem>) {
-    if trigger.dlq_trigger.is_some() {
-        let message = "`dlqTrigger` is not supported yet: actions that fail become dead letters (`tripline dlq`)";
-        problems.push(Problem::error("TL0405", at.key("dlqTrigger"), message));
+impl Compiler<'_> {
+    fn error(&mut self, code: &str, at: FieldPath, message: impl Into<String>) {
+        self.problems.push(Problem::error(code, at, message));
     }
-    if trigger.policy.as_ref().is_some_and(|policy| policy.k8s.is_some()) {
-        let message = "`policy.k8s` is not supported yet";
-        problems.push(Problem::error("TL0405", at.key("policy").key("k8s"), message));
-    }
-}
 
-fn parameters(
-    list: &[definition::TriggerParameter],
-    dependencies: &[&str],
-    at: &FieldPath,
-    problems: &mut Vec<Problem>,
-) -> Option<Parameters> {
-    if list.is_empty() {
-        return None;
-    }
-    let (parameters, found) = Parameters::compile(list, dependencies);
-    problems.extend(found.into_iter().map(|problem| problem.below(at)));
-    Some(parameters)
-}
-
-fn body(
-    kind: &str,
-    config: &Value,
-    dependencies: &[&str],
-    at: &FieldPath,
-    problems: &mut Vec<Problem>,
-) -> Body {
-    let mut config = config.clone();
-    let mut list = |field: &str| {
-        let taken = config.as_object_mut().and_then(|config| config.remove(field))?;
-        let at = at.key(field);
-        match serde_json::from_value::<Vec<definition::TriggerParameter>>(taken) {
-            Ok(list) => parameters(&list, dependencies, &at, problems),
-            Err(error) => {
-                problems.push(Problem::error("TL0101", at, error.to_string()));
-                None
-            }
+    fn rendering(
+        &mut self,
+        trigger: &definition::Trigger,
+        suspend: Option<Suspend>,
+        at: &FieldPath,
+    ) -> Option<(String, Rendering)> {
+        let template = trigger.template.as_ref()?;
+        let template_at = at.key("template");
+        let Some((kind, config)) = template.kind() else {
+            let problem = Problem::error(codes::NO_KIND, template_at, "a trigger's template needs a kind");
+            self.problems.push(problem.help("one of `argoWorkflow`, `http`, `log`"));
+            return None;
+        };
+        for (other, _) in template.kinds().skip(1) {
+            let message = format!("`{other}` has no effect: the template has `{kind}` too, which goes first");
+            self.problems.push(Problem::warning(codes::TWO_KINDS, template_at.key(other), message));
         }
-    };
-    let (parameters, payload) = (list("parameters"), list("payload"));
-    let resource = kinds::resource(kind, &config).ok().flatten();
-    Body { config, resource, parameters, payload }
-}
-
-fn policy(
-    trigger: &definition::Trigger,
-    suspend: Option<Suspend>,
-    at: &FieldPath,
-    problems: &mut Vec<Problem>,
-) -> TriggerPolicy {
-    let default = if trigger.at_least_once { 1 } else { MAX_IN_FLIGHT };
-    if trigger.max_in_flight == Some(0) {
-        let problem = Problem::error("TL0406", at.key("maxInFlight"), "0 actions at once would carry nothing out")
-            .help("to hold the trigger, suspend the sensor: `suspend: queue`");
-        problems.push(problem);
+        if trigger.dlq_trigger.is_some() {
+            let problem = Problem::error(codes::TRIGGER_FIELD, at.key("dlqTrigger"), "`dlqTrigger` is not supported yet");
+            self.problems.push(problem.help("actions that fail become dead letters: see `tripline dlq`"));
+        }
+        let kind_at = template_at.key(kind);
+        let found = kinds::check(kind, config, &kind_at, self.dialect);
+        let sound = !kinds::has_errors(&found);
+        self.problems.extend(found);
+        let success = trigger.policy.as_ref().and_then(|policy| serde_json::to_value(policy).ok());
+        if let Some(policy) = &success {
+            self.problems.extend(kinds::check_policy(kind, policy, &at.key("policy")));
+        }
+        let template_parameters = self.parameters(&trigger.parameters, &at.key("parameters"));
+        let text = || serde_json::to_string(template).unwrap_or_default();
+        let rendering = Rendering {
+            kind,
+            dialect: self.dialect,
+            policy: self.policy(trigger, suspend, at),
+            success,
+            template: template_parameters.map(|parameters| (text(), parameters)),
+            body: if sound { self.body(kind, config, &kind_at) } else { Body::default() },
+        };
+        Some((template.name.clone(), rendering))
     }
-    TriggerPolicy {
-        max_in_flight: trigger.max_in_flight.unwrap_or(default).max(1),
-        retry: retry(trigger.retry_strategy.as_ref(), &at.key("retryStrategy"), problems),
-        rate: trigger.rate_limit.as_ref().map(|limit| RateLimit {
-            requests: u32::try_from(limit.requests_per_unit).unwrap_or(0).max(1),
-            per: Duration::from_secs(match limit.unit {
-                RateLimitUnit::Second => 1,
-                RateLimitUnit::Minute => 60,
-                RateLimitUnit::Hour => 3600,
+
+    fn parameters(&mut self, list: &[definition::TriggerParameter], at: &FieldPath) -> Option<Parameters> {
+        if list.is_empty() {
+            return None;
+        }
+        let (parameters, found) = Parameters::compile(list, self.dependencies);
+        self.problems.extend(found.into_iter().map(|problem| problem.below(at)));
+        Some(parameters)
+    }
+
+    fn body(&mut self, kind: &str, config: &Value, at: &FieldPath) -> Body {
+        let mut config = config.clone();
+        let mut lists = ["parameters", "payload"].map(|field| {
+            let taken = config.as_object_mut().and_then(|config| config.remove(field))?;
+            let at = at.key(field);
+            match serde_json::from_value::<Vec<definition::TriggerParameter>>(taken) {
+                Ok(list) => self.parameters(&list, &at),
+                Err(error) => {
+                    self.error(tripline_config::codes::INVALID_VALUE, at, error.to_string());
+                    None
+                }
+            }
+        });
+        let resource = kinds::resource(kind, &config, at).unwrap_or_else(|problem| {
+            // `check` says so too, but not of a template that parameters have changed.
+            self.problems.push(problem);
+            None
+        });
+        if resource.is_some()
+            && let Some(config) = config.as_object_mut()
+        {
+            config.remove("source");
+        }
+        let [parameters, payload] = &mut lists;
+        Body { config, resource, parameters: parameters.take(), payload: payload.take() }
+    }
+
+    fn policy(
+        &mut self,
+        trigger: &definition::Trigger,
+        suspend: Option<Suspend>,
+        at: &FieldPath,
+    ) -> TriggerPolicy {
+        let default = if trigger.at_least_once { 1 } else { MAX_IN_FLIGHT };
+        if trigger.max_in_flight == Some(0) {
+            let message = "0 actions at once would carry nothing out";
+            let problem = Problem::error(codes::TRIGGER_VALUE, at.key("maxInFlight"), message);
+            self.problems.push(problem.help("to hold the trigger, suspend the sensor: `suspend: queue`"));
+        }
+        TriggerPolicy {
+            max_in_flight: trigger.max_in_flight.unwrap_or(default).max(1),
+            retry: self.retry(trigger.retry_strategy.as_ref(), &at.key("retryStrategy")),
+            rate: trigger.rate_limit.as_ref().map(|limit| RateLimit {
+                requests: u32::try_from(limit.requests_per_unit).unwrap_or(0).max(1),
+                per: Duration::from_secs(match limit.unit {
+                    RateLimitUnit::Second => 1,
+                    RateLimitUnit::Minute => 60,
+                    RateLimitUnit::Hour => 3600,
+                }),
             }),
-        }),
-        suspended: suspend.map(|suspend| match suspend {
-            Suspend::Queue => Suspended::Hold,
-            Suspend::Drop => Suspended::Drop,
-        }),
+            suspended: suspend.map(|suspend| match suspend {
+                Suspend::Queue => Suspended::Hold,
+                Suspend::Drop => Suspended::Drop,
+            }),
+        }
     }
-}
 
-/// Argo Events' backoff: `duration` 1 s, `factor` 1, `jitter` 1, 5 steps where a strategy
-/// is given and leaves them out. Without a strategy, Tripline tries until the action expires.
-fn retry(
-    backoff: Option<&definition::Backoff>,
-    at: &FieldPath,
-    problems: &mut Vec<Problem>,
-) -> RetryPolicy {
-    let Some(backoff) = backoff else { return RetryPolicy::default() };
-    let mut number = |value: &Option<NumberOrText>, field: &str, default: f64| match value {
-        None => default,
-        Some(value) => value.as_f64().filter(|value| value.is_finite() && *value >= 0.0).unwrap_or_else(|| {
-            problems.push(Problem::error("TL0406", at.key(field), "a number of 0 or more is expected"));
-            default
-        }),
-    };
-    let factor = number(&backoff.factor, "factor", 1.0);
-    let jitter = number(&backoff.jitter, "jitter", 1.0);
-    let initial = match &backoff.duration {
-        None => Ok(SignedDuration::from_secs(1)),
-        Some(NumberOrText::Number(nanos)) => Ok(SignedDuration::from_nanos(nanos.as_i64().unwrap_or(0))),
-        Some(NumberOrText::Text(text)) => duration::parse_go(text),
-    };
-    let initial = initial.map_err(|error| error.to_string()).and_then(|initial| {
-        Duration::try_from(initial).map_err(|_| "a duration of 0 or more is expected".to_owned())
-    });
-    let initial = initial.unwrap_or_else(|reason| {
-        problems.push(Problem::error("TL0406", at.key("duration"), reason));
-        Duration::from_secs(1)
-    });
-    let steps = backoff.steps.and_then(|steps| u32::try_from(steps).ok()).filter(|steps| *steps > 0).unwrap_or(5);
-    RetryPolicy { initial, factor, jitter, steps: Some(steps), ..RetryPolicy::default() }
+    /// Argo Events' backoff: `duration` 1 s, `factor` 1, `jitter` 1, 5 steps where a strategy
+    /// is given and leaves them out. Without one, Tripline tries until the action expires.
+    fn retry(&mut self, backoff: Option<&definition::Backoff>, at: &FieldPath) -> RetryPolicy {
+        let Some(backoff) = backoff else { return RetryPolicy::default() };
+        let factor = self.number(backoff.factor.as_ref(), &at.key("factor"));
+        let jitter = self.number(backoff.jitter.as_ref(), &at.key("jitter"));
+        let initial = match &backoff.duration {
+            None => Ok(SignedDuration::from_secs(1)),
+            Some(NumberOrText::Number(nanos)) => {
+                Ok(SignedDuration::from_nanos(nanos.as_i64().unwrap_or(0)))
+            }
+            Some(NumberOrText::Text(text)) => duration::parse_go(text).map_err(|error| error.to_string()),
+        };
+        let initial = initial
+            .and_then(|initial| Duration::try_from(initial).map_err(|_| "it is less than 0".to_owned()))
+            .unwrap_or_else(|reason| {
+                self.error(codes::TRIGGER_VALUE, at.key("duration"), reason);
+                Duration::from_secs(1)
+            });
+        let steps = backoff.steps.and_then(|steps| u32::try_from(steps).ok()).filter(|steps| *steps > 0);
+        RetryPolicy { initial, factor, jitter, steps: Some(steps.unwrap_or(5)), ..RetryPolicy::default() }
+    }
+
+    fn number(&mut self, value: Option<&NumberOrText>, at: &FieldPath) -> f64 {
+        let Some(value) = value else { return 1.0 };
+        let number = value.as_f64().filter(|value| value.is_finite() && *value >= 0.0);
+        number.unwrap_or_else(|| {
+            self.error(codes::TRIGGER_VALUE, at.clone(), "a number of 0 or more is expected");
+            1.0
+        })
+    }
 }
 
 /// The calendar arithmetic that sensors are given.
@@ -376,8 +384,6 @@ fn looping(action: &Action, max_hops: u16) -> RenderError {
     RenderError { cause: Cause::Loop, reason }
 }
 
-type EventOf<'a, 'e> = dyn Fn(&str) -> Option<&'e EventView<'e>> + 'a;
-
 impl Rendering {
     fn render<'e>(
         &self,
@@ -419,8 +425,11 @@ impl Rendering {
         let template: Value = serde_json::from_str(&text).map_err(|error| format!("parameters make the template invalid: {error}"))?;
         let config = template.get(self.kind).ok_or_else(|| format!("parameters remove `{}`", self.kind))?;
         let mut problems = Vec::new();
-        let dependencies: Vec<&str> = Vec::new();
-        let body = body(self.kind, config, &dependencies, &FieldPath::root().key(self.kind), &mut problems);
+        let kind_at = FieldPath::root().key(self.kind);
+        problems.extend(kinds::check(self.kind, config, &kind_at, self.dialect));
+        let mut compiler = Compiler { dialect: self.dialect, dependencies: &[], problems: &mut problems };
+        let body = compiler.body(self.kind, config, &kind_at);
+        // Which dependencies there are was checked when the sensor was compiled.
         problems.retain(|problem| problem.code != tripline_sensors::codes::UNKNOWN_DEPENDENCY);
         match problems.iter().find(|problem| problem.severity == Severity::Error) {
             Some(problem) => Err(format!("{}: {}", problem.path, problem.message)),

@@ -83,6 +83,9 @@ pub struct Driver {
     /// Ends of ACTIONS and OUTCOMES at the same moment, the oldest first.
     pub(super) ends: VecDeque<(Position, Position)>,
     pub(super) progress: watch::Sender<Progress>,
+    /// Held by whoever else appends an action, until it is offered: no checkpoint may come
+    /// in between.
+    pub(super) appending: Arc<tokio::sync::RwLock<()>>,
     pub(super) since_checkpoint: u64,
     pub(super) checkpoint_at: Timestamp,
 }
@@ -135,7 +138,7 @@ impl Driver {
 
     /// None where it was stopped while the bus was failing.
     async fn read(&self, from: Position, stop: &CancellationToken) -> Result<Option<Vec<Stored>>, DriverError> {
-        let mut retry = Retry::new(&*self.observer, "events cannot be read");
+        let mut retry = Retry::new(&self.observer, "events cannot be read");
         loop {
             match self.bus.read(Log::Events, from, BATCH).await {
                 Ok(records) => return Ok(Some(records)),
@@ -187,7 +190,7 @@ impl Driver {
         if self.clock.now() < due {
             return;
         }
-        let mut retry = Retry::new(&*self.observer, "time cannot be appended");
+        let mut retry = Retry::new(&self.observer, "time cannot be appended");
         loop {
             let dedup = Some(format!("time/{}", due.as_nanosecond()).into());
             let record = EventsRecord::Time(due).encode();
@@ -260,7 +263,7 @@ impl Driver {
     }
 
     async fn load_plan(&self, number: u64) -> Result<Arc<Plan>, DriverError> {
-        let mut retry = Retry::new(&*self.observer, "plan cannot be loaded");
+        let mut retry = Retry::new(&self.observer, "plan cannot be loaded");
         loop {
             match load_plan(&*self.bus, &self.definitions, number).await {
                 Ok(plan) => return Ok(plan),
@@ -278,7 +281,7 @@ impl Driver {
             return;
         }
         let batch: Vec<Append> = duplicates.into_iter().map(duplicate_record).collect();
-        let mut retry = Retry::new(&*self.observer, "outcomes cannot be appended");
+        let mut retry = Retry::new(&self.observer, "outcomes cannot be appended");
         while let Err(error) = self.bus.append(Log::Outcomes, batch.clone()).await {
             retry.pause(&error, &CancellationToken::new()).await;
         }
@@ -295,7 +298,7 @@ impl Driver {
             return Ok(());
         }
         self.mark_attempted(&mut actions);
-        let mut retry = Retry::new(&*self.observer, "actions cannot be appended");
+        let mut retry = Retry::new(&self.observer, "actions cannot be appended");
         let mut found: HashMap<ActionId, Position> = HashMap::new();
         loop {
             let missing: Vec<&Action> =
@@ -385,7 +388,7 @@ impl Driver {
 
     /// Written until the bus has it or it is known that it never will.
     async fn checkpoint(&mut self) -> Result<(), DriverError> {
-        let mut retry = Retry::new(&*self.observer, "checkpoint cannot be written");
+        let mut retry = Retry::new(&self.observer, "checkpoint cannot be written");
         loop {
             let now = self.clock.now();
             let written = match self.marks().await {
@@ -416,6 +419,7 @@ impl Driver {
     /// Outcomes of an action come after it. So those of the oldest open action come after
     /// the end that OUTCOMES had when ACTIONS ended before it.
     async fn marks(&mut self) -> Result<Marks, ReadError> {
+        let _nobody_appends = self.appending.write().await;
         let outcomes = self.bus.extent(Log::Outcomes).await?.next;
         let actions = self.actions_next;
         let open_from = self.executor.low_water(actions);

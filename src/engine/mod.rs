@@ -120,6 +120,8 @@ pub struct Engine {
     pub progress: watch::Receiver<Progress>,
     /// Compiled sensors.
     pub definitions: Arc<Definitions>,
+    /// To be held while an action is appended and offered other than by the evaluator.
+    pub appending: Arc<tokio::sync::RwLock<()>>,
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
     stop_driver: CancellationToken,
@@ -170,6 +172,7 @@ impl Engine {
         for decided in recovery.open {
             executor.offer(decided);
         }
+        let appending = Arc::default();
         let (progress_sender, progress) = watch::channel(Progress::default());
         let driver = Driver {
             bus: Arc::clone(&bus),
@@ -185,6 +188,7 @@ impl Engine {
             actions_next,
             ends: VecDeque::from([(marks.open_from, marks.outcomes_from)]),
             progress: progress_sender,
+            appending: Arc::clone(&appending),
             since_checkpoint: 0,
             checkpoint_at: parts.clock.now(),
         };
@@ -207,6 +211,7 @@ impl Engine {
             executor,
             progress,
             definitions: parts.definitions,
+            appending,
             bus,
             clock: parts.clock,
             driver: tokio::spawn(driver.run(stop_driver.clone())),
@@ -216,18 +221,9 @@ impl Engine {
         })
     }
 
-    /// Puts these sensors in force. When it returns, the record that does so is durable:
-    /// every event that is accepted from now on is theirs. If they are in force already,
-    /// nothing changes.
-    pub async fn publish(&self, definitions: &[Definition]) -> Result<Listing, StartError> {
-        let listing = plans::publish(&*self.bus, definitions).await?;
-        if listing.number == 0 {
-            return Ok(listing);
-        }
-        let record = EventsRecord::Plan { number: listing.number, at: self.clock.now() }.encode();
-        let dedup = Some(format!("plan/{}", listing.number).into());
-        self.bus.append(Log::Events, vec![Append { dedup, record }]).await?;
-        Ok(listing)
+    /// What puts sensors in force, for whoever does.
+    pub fn publisher(&self) -> Publisher {
+        Publisher { bus: Arc::clone(&self.bus), clock: Arc::clone(&self.clock) }
     }
 
     /// Returns when everything up to `position` is evaluated and its actions are durable;
@@ -258,6 +254,32 @@ impl Engine {
     pub fn kill(self) {
         self.driver.abort();
         self.executing.abort();
+    }
+}
+
+/// Puts sensors in force.
+#[derive(Clone)]
+pub struct Publisher {
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Publisher {
+    /// Puts these sensors in force. When it returns, the record that does so is durable:
+    /// every event that is accepted from now on is theirs. If they are in force already,
+    /// nothing changes.
+    ///
+    /// # Errors
+    /// The bus did not take it; it may be tried again.
+    pub async fn publish(&self, definitions: &[Definition]) -> Result<Listing, StartError> {
+        let listing = plans::publish(&*self.bus, definitions).await?;
+        if listing.number == 0 {
+            return Ok(listing);
+        }
+        let record = EventsRecord::Plan { number: listing.number, at: self.clock.now() }.encode();
+        let dedup = Some(format!("plan/{}", listing.number).into());
+        self.bus.append(Log::Events, vec![Append { dedup, record }]).await?;
+        Ok(listing)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Trying again what the bus could not do, without flooding it or the log.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -8,21 +9,21 @@ use tokio_util::sync::CancellationToken;
 use super::observer::EngineObserver;
 
 /// Pauses between tries, each twice as long as the one before.
-pub struct Retry<'a> {
-    observer: &'a dyn EngineObserver,
+pub struct Retry {
+    observer: Arc<dyn EngineObserver>,
     what: &'static str,
     pause: Duration,
 }
 
-impl<'a> Retry<'a> {
+impl Retry {
     /// The first pause.
     pub const FIRST: Duration = Duration::from_millis(50);
     /// The longest.
     const LONGEST: Duration = Duration::from_secs(5);
 
     /// For `what`, which the observer is told about when it fails and when it works again.
-    pub fn new(observer: &'a dyn EngineObserver, what: &'static str) -> Self {
-        Self { observer, what, pause: Duration::ZERO }
+    pub fn new(observer: &Arc<dyn EngineObserver>, what: &'static str) -> Self {
+        Self { observer: Arc::clone(observer), what, pause: Duration::ZERO }
     }
 
     /// Waits for the next try; false where it was stopped meanwhile.
@@ -39,7 +40,7 @@ impl<'a> Retry<'a> {
     }
 }
 
-impl Drop for Retry<'_> {
+impl Drop for Retry {
     fn drop(&mut self) {
         if !self.pause.is_zero() {
             self.observer.on_bus_trouble(self.what, None);

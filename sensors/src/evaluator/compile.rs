@@ -57,8 +57,9 @@ fn dependencies(
     problems: &mut Vec<Problem>,
 ) -> Vec<Dependency> {
     if spec.dependencies.is_empty() {
-        let problem = Problem::error(codes::MISSING_FIELD, at.clone(), "a sensor needs a dependency")
-            .help("name an event: {name: …, eventSourceName: …, eventName: …}");
+        let problem =
+            Problem::error(codes::MISSING_FIELD, at.clone(), "a sensor needs a dependency")
+                .help("name an event: {name: …, eventSourceName: …, eventName: …}");
         problems.push(problem);
     }
     if spec.dependencies.len() > MAX_DEPENDENCIES {
@@ -139,7 +140,8 @@ fn triggers(
     if spec.triggers.is_empty() {
         problems.push(Problem::error(codes::MISSING_FIELD, at.clone(), "a sensor needs a trigger"));
     }
-    let names: Vec<&str> = spec.dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
+    let names: Vec<&str> =
+        spec.dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
     let mut seen = HashMap::new();
     let mut compiled = Vec::with_capacity(spec.triggers.len());
     for (index, trigger) in spec.triggers.iter().enumerate() {
@@ -203,7 +205,8 @@ fn expires_after(
     match calendar.duration(&trigger.expires_after) {
         Ok(duration) if duration.is_positive() => return duration,
         Ok(_) => {
-            let message = format!("`{}` is no time to wait: more than 0 is expected", trigger.expires_after);
+            let message =
+                format!("`{}` is no time to wait: more than 0 is expected", trigger.expires_after);
             problems.push(Problem::error(codes::BAD_TIME, at, message));
         }
         Err(reason) => problems.push(Problem::error(codes::BAD_TIME, at, reason)),

@@ -132,9 +132,15 @@ impl Evaluator {
         }
     }
 
-    fn decide<R: Recorder>(&mut self, position: Position, event: &Event, recorder: &mut R) -> Decisions {
+    fn decide<R: Recorder>(
+        &mut self,
+        position: Position,
+        event: &Event,
+        recorder: &mut R,
+    ) -> Decisions {
         let now = self.state.log_time;
-        if let Some(first) = self.state.window.insert(&event.key, &event.id, position.sequence, now) {
+        if let Some(first) = self.state.window.insert(&event.key, &event.id, position.sequence, now)
+        {
             let duplicate = Duplicate {
                 key: event.key.clone(),
                 id: event.id.clone(),
@@ -277,8 +283,9 @@ impl Step<'_> {
 
     fn fire<R: Recorder>(&self, events: BTreeMap<String, Held>, recorder: &mut R) -> Action {
         let trigger = self.trigger;
-        let identities =
-            events.values().map(|held| (held.event.dependency.as_str(), &held.event.key, &held.event.id));
+        let identities = events
+            .values()
+            .map(|held| (held.event.dependency.as_str(), &held.event.key, &held.event.id));
         let id = ActionId::new(&trigger.name, identities, 0);
         let hops = events.values().map(|held| held.links.hops).max().unwrap_or_default();
         let mut links = self.event.links.clone();

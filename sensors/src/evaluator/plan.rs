@@ -110,7 +110,8 @@ impl Plan {
                 }
             }
         }
-        let by_name = sensors.iter().enumerate().map(|(at, sensor)| (sensor.name.clone(), at)).collect();
+        let by_name =
+            sensors.iter().enumerate().map(|(at, sensor)| (sensor.name.clone(), at)).collect();
         Self { number, sensors, by_name, by_event }
     }
 

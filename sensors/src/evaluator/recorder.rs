@@ -15,7 +15,13 @@ pub trait Recorder {
     const ON: bool;
 
     /// A dependency's filter looked at the event.
-    fn filtered(&mut self, sensor: &Sensor, dependency: &Dependency, verdict: &Verdict, trace: Option<Trace>);
+    fn filtered(
+        &mut self,
+        sensor: &Sensor,
+        dependency: &Dependency,
+        verdict: &Verdict,
+        trace: Option<Trace>,
+    );
 
     /// The condition does not hold yet; `held` is what it had before this event.
     fn waits(

@@ -129,7 +129,9 @@ impl State {
                 None => {}
             }
             let kept = !state.triggers.is_empty()
-                && state.removed_at.is_none_or(|at| log_time.duration_since(at) <= KEPT_AFTER_REMOVAL);
+                && state
+                    .removed_at
+                    .is_none_or(|at| log_time.duration_since(at) <= KEPT_AFTER_REMOVAL);
             if !kept || *state != before {
                 dirty.insert(name.clone());
             }
@@ -143,7 +145,8 @@ fn retain_unchanged(state: &mut SensorState, sensor: &Sensor) {
         let Some(trigger) = sensor.trigger(trigger) else { return false };
         state.held.retain(|dependency, held| {
             sensor.dependency(dependency).is_some_and(|(index, dependency)| {
-                dependency.fingerprint == held.dependency && trigger.condition.dependencies().contains(&index)
+                dependency.fingerprint == held.dependency
+                    && trigger.condition.dependencies().contains(&index)
             })
         });
         !state.held.is_empty()

@@ -49,7 +49,13 @@ struct Segment {
 impl Window {
     /// Remembers the event at `sequence`, unless it is known: then the sequence of the
     /// first is returned. `now` is log time.
-    pub fn insert(&mut self, key: &EventKey, id: &EventId, sequence: u64, now: Timestamp) -> Option<u64> {
+    pub fn insert(
+        &mut self,
+        key: &EventKey,
+        id: &EventId,
+        sequence: u64,
+        now: Timestamp,
+    ) -> Option<u64> {
         self.forget(now);
         let hash = identity(key, id);
         if let Some(first) = self.find(&hash) {
@@ -60,7 +66,11 @@ impl Window {
             last.entries.len() == SEGMENT || sequence - last.base > u64::from(u32::MAX)
         });
         if full {
-            segments.push_back(Segment { base: sequence, newest: now, entries: Vec::with_capacity(64) });
+            segments.push_back(Segment {
+                base: sequence,
+                newest: now,
+                entries: Vec::with_capacity(64),
+            });
         }
         let number = segments.len() - 1;
         let Some(last) = segments.back_mut() else { return None };
@@ -72,7 +82,9 @@ impl Window {
         let number = entry_number(*forgotten, number, last.entries.len());
         last.entries.push(entry);
         last.newest = last.newest.max(now);
-        index.insert_unique(bucket(&hash), number, |&number| bucket(&hash_at(segments, *forgotten, number)));
+        index.insert_unique(bucket(&hash), number, |&number| {
+            bucket(&hash_at(segments, *forgotten, number))
+        });
         None
     }
 
@@ -101,7 +113,9 @@ impl Window {
         let Some(first) = self.segments.front() else { return };
         for (at, entry) in first.entries.iter().enumerate() {
             let number = entry_number(self.forgotten, 0, at);
-            if let Ok(found) = self.index.find_entry(bucket(&hash_of(entry)), |&other| other == number) {
+            if let Ok(found) =
+                self.index.find_entry(bucket(&hash_of(entry)), |&other| other == number)
+            {
                 found.remove();
             }
         }
@@ -180,7 +194,8 @@ impl Segment {
         }
         Ok(Self {
             base: u64::from_be_bytes(*base),
-            newest: Timestamp::from_nanosecond(i128::from_be_bytes(*newest)).map_err(|_| WindowError)?,
+            newest: Timestamp::from_nanosecond(i128::from_be_bytes(*newest))
+                .map_err(|_| WindowError)?,
             entries: entries.to_vec(),
         })
     }
@@ -269,8 +284,14 @@ mod tests {
     fn an_id_is_unique_within_its_event_key_only() {
         let mut window = filled(1);
         assert_eq!(window.insert(&EventKey::new("ci", "builds", "failed"), &id(0), 9, at(0)), None);
-        assert_eq!(window.insert(&EventKey::new("prod", "builds", "completed"), &id(0), 9, at(0)), None);
-        assert_eq!(window.insert(&EventKey::new("ci", "builds", "completed"), &id(0), 9, at(0)), Some(1));
+        assert_eq!(
+            window.insert(&EventKey::new("prod", "builds", "completed"), &id(0), 9, at(0)),
+            None
+        );
+        assert_eq!(
+            window.insert(&EventKey::new("ci", "builds", "completed"), &id(0), 9, at(0)),
+            Some(1)
+        );
     }
 
     #[test]
@@ -288,7 +309,11 @@ mod tests {
         let mut window = filled(count);
         assert!(window.len() <= (SEGMENTS + 1) * SEGMENT);
         assert_eq!(window.insert(&key(), &id(count - 1), 0, at(0)), Some((count - 1) * 3 + 1));
-        assert_eq!(window.insert(&key(), &id(0), count * 3, at(0)), None, "the oldest is forgotten");
+        assert_eq!(
+            window.insert(&key(), &id(0), count * 3, at(0)),
+            None,
+            "the oldest is forgotten"
+        );
     }
 
     #[test]

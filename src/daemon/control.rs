@@ -1,0 +1,389 @@
+//! What commands ask of the running daemon.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::SignedDuration;
+use tripline_bus::{Append, Bus, Log};
+use tripline_event::{Action, Clock, EventId, EventKey, Outcome, OutcomeKind};
+use tripline_eventsources::{EventSink, Message, SinkError};
+use tripline_triggers::executor::{Decided, Scope};
+
+use super::reload::Reloaded;
+use super::{LOCAL_TARGET, Shared, lock};
+use crate::control::api::{
+    Accepted, DropReport, HeldEvent, InvalidObject, Paused, PublishRequest, QueueStatus,
+    ReloadReport, SensorDependency, SensorStatus, SourceStatus, Status,
+};
+use crate::control::daemon::{Answering, Daemon, DropWaiting, Pause};
+use crate::control::{ControlError, scope};
+use crate::query::dead_letter::{self, Answer, Done};
+use crate::query::graph::{GraphDependency, GraphSensor, GraphSource};
+use crate::query::{GraphConfig, extents};
+
+fn unreachable(error: impl std::fmt::Display) -> ControlError {
+    ControlError::Unreachable(error.to_string())
+}
+
+impl Shared {
+    async fn look(&self) -> Result<Status, ControlError> {
+        let configuration = self.configuration.load_full();
+        let progress = self.engine.progress.borrow().clone();
+        let held_reload = lock(&self.held).as_ref().map(|held| held.reason.clone());
+        let now = self.clock.now();
+        Ok(Status {
+            running: true,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: Some(self.started_at),
+            uptime_ms: milliseconds(now.duration_since(self.started_at)),
+            not_ready: self.not_ready(),
+            target: LOCAL_TARGET.to_owned(),
+            plan: progress.plan,
+            held_reload,
+            sources: self.source_statuses(),
+            sensors: configuration.sensors.len(),
+            invalid: self.invalid(),
+            lag: progress.behind,
+            triggers: self.queues(),
+            paused: self.pauses.all().await,
+            dead_letters: dead_letter::open_by_cause(&*self.bus).await?,
+            logs: extents(&*self.bus).await?,
+        })
+    }
+
+    fn source_statuses(&self) -> Vec<SourceStatus> {
+        let status = self.sources.status().into_iter().map(|status| SourceStatus {
+            received: self.counts.of_event(&status.key),
+            kind: status.kind.to_owned(),
+            ready: status.ready,
+            detail: status.detail,
+            key: status.key,
+        });
+        status.collect()
+    }
+
+    fn queues(&self) -> Vec<QueueStatus> {
+        let snapshot = self.engine.executor.snapshot().into_iter().map(|trigger| QueueStatus {
+            trigger: trigger.trigger,
+            waiting: trigger.waiting,
+            in_flight: trigger.in_flight,
+            retrying: trigger.retrying,
+            oldest: trigger.oldest_decided_at,
+            last_error: trigger.last_error,
+            paused: trigger.paused,
+        });
+        snapshot.collect()
+    }
+
+    fn invalid(&self) -> Vec<InvalidObject> {
+        let configuration = self.configuration.load();
+        let invalid = configuration.invalid.iter().map(|((kind, name), message)| {
+            let title = format!("{kind} {name}");
+            let of = configuration.diagnostics.iter().find(|diagnostic| {
+                diagnostic.is_error() && diagnostic.object.as_deref() == Some(title.as_str())
+            });
+            InvalidObject {
+                kind: kind.clone(),
+                name: name.to_string(),
+                place: of.map(|diagnostic| diagnostic.place.to_string()).unwrap_or_default(),
+                message: message.clone(),
+                older_in_force: match kind.as_str() {
+                    "Sensor" => configuration.sensors.contains_key(name),
+                    _ => configuration.sources.contains_key(name),
+                },
+            }
+        });
+        invalid.collect()
+    }
+
+    fn sensor_statuses(&self) -> Vec<SensorStatus> {
+        let configuration = self.configuration.load();
+        let held = Arc::clone(&self.engine.progress.borrow().held);
+        let status = configuration.sensors.iter().map(|(name, loaded)| {
+            let counts = self.counts.sensor(name);
+            let sensor = &loaded.compiled.sensor;
+            let held_by = |dependency: &str| {
+                let triggers = held.get(name)?.triggers.values();
+                let held = triggers.filter_map(|trigger| trigger.held.get(dependency)).next()?;
+                let event = &held.event;
+                Some(HeldEvent { id: event.id.clone(), position: event.position, since: held.since })
+            };
+            SensorStatus {
+                name: name.clone(),
+                dependencies: sensor
+                    .dependencies
+                    .iter()
+                    .map(|dependency| SensorDependency {
+                        name: dependency.name.clone(),
+                        source: dependency.key.source.clone(),
+                        event: dependency.key.name.clone(),
+                        held: held_by(&dependency.name),
+                    })
+                    .collect(),
+                triggers: sensor.triggers.iter().map(|trigger| trigger.name.trigger.clone()).collect(),
+                last_fired: counts.last_fired,
+                passed: counts.passed,
+                filtered: counts.filtered,
+                fired: counts.fired,
+            }
+        });
+        status.collect()
+    }
+
+    /// A command gives an event source its event, as if it had come in there.
+    async fn take_in(&self, request: PublishRequest) -> Result<Accepted, ControlError> {
+        let key = EventKey::new(request.namespace, request.source, request.event);
+        let configuration = self.configuration.load();
+        let events = configuration.events();
+        let Some(definition) = events.iter().find(|event| event.key == key) else {
+            let known: Vec<String> = events.iter().map(|event| event.key.to_string()).collect();
+            let message = format!("there is no event {key}; there are {}", known.join(", "));
+            return Err(ControlError::NotFound(message));
+        };
+        let body = request.data.get();
+        let data = match definition.kind {
+            "webhook" => webhook_data(body, &request.headers),
+            _ => body.to_owned(),
+        };
+        let message = Message {
+            key,
+            kind: definition.kind,
+            id: request.id.as_deref().map(EventId::from_upstream),
+            time: self.clock.now(),
+            data: Bytes::from(data),
+            headers: request.headers,
+            body: Some(Bytes::copy_from_slice(body.as_bytes())),
+            correlation_path: definition.correlation.clone(),
+        };
+        match self.engine.ingest.append(message).await {
+            Ok(accepted) => Ok(Accepted {
+                id: accepted.id,
+                correlation: accepted.correlation,
+                position: accepted.position,
+                duplicate: accepted.duplicate,
+            }),
+            Err(error @ SinkError::TooLarge { .. }) => Err(ControlError::Invalid(error.to_string())),
+            Err(error) => Err(unreachable(error)),
+        }
+    }
+
+    /// Writes down who did what. What was done stays done should this fail, so the error
+    /// says both.
+    async fn note(&self, who: &str, did: &str, subject: &str, reason: Option<&str>) -> Result<(), ControlError> {
+        let kind = OutcomeKind::Operator {
+            who: who.to_owned(),
+            did: did.to_owned(),
+            subject: subject.to_owned(),
+            reason: reason.map(str::to_owned),
+        };
+        let record = Outcome { at: self.clock.now(), correlation: None, kind }.encode();
+        let appended = self.bus.append(Log::Outcomes, vec![Append { dedup: None, record }]).await;
+        appended.map(drop).map_err(|error| {
+            ControlError::Failed(format!("{did} of {subject} was done, but could not be written down: {error}"))
+        })
+    }
+
+    /// Appends again what dead letters hold, and hands it to the executor. No checkpoint may
+    /// come in between: it would take the actions for closed.
+    async fn send_back(&self, ids: &[String], who: &str) -> Result<Vec<Answer>, ControlError> {
+        let _no_checkpoint = self.engine.appending.read().await;
+        let answers = dead_letter::retry(&*self.bus, &*self.clock, who, ids).await?;
+        for answer in &answers {
+            let Done::Retried { position, .. } = &answer.done else { continue };
+            let stored = self.bus.read(Log::Actions, *position, 1).await.map_err(unreachable)?;
+            let Some(stored) = stored.first() else { continue };
+            let action = Action::decode(&stored.record).map_err(|error| ControlError::Failed(error.to_string()))?;
+            let loaded = self
+                .engine
+                .definitions
+                .load(&*self.bus, &action.trigger.sensor_name(), &action.definition)
+                .await;
+            if let Err(error) = loaded {
+                tracing::warn!(%error, action_id = %action.id, "the definition of a dead letter cannot be loaded");
+            }
+            let action = Arc::new(action);
+            self.engine.executor.offer(Decided { position: *position, action, events: None, recovered: None });
+        }
+        Ok(answers)
+    }
+
+    async fn pause_scope(&self, pause: Pause) -> Result<(), ControlError> {
+        let Pause { scope, until, reason, who } = pause;
+        let subject = scope::text(&scope);
+        let paused = Paused {
+            scope: subject.clone(),
+            until,
+            reason: reason.clone(),
+            who: who.clone(),
+            since: self.clock.now(),
+        };
+        self.pauses.pause(scope, paused).await.map_err(unreachable)?;
+        self.note(&who, "pause", &subject, reason.as_deref()).await
+    }
+
+    async fn resume_scope(&self, scope: Scope, who: String) -> Result<(), ControlError> {
+        let subject = scope::text(&scope);
+        if !self.pauses.resume(&scope).await.map_err(unreachable)? {
+            return Err(ControlError::NotFound(format!("{subject} is not paused")));
+        }
+        self.note(&who, "resume", &subject, None).await
+    }
+
+    async fn drop_scope(&self, order: DropWaiting) -> Result<DropReport, ControlError> {
+        let DropWaiting { scope, dry_run, reason, who } = order;
+        if let Scope::Target(target) = &scope {
+            let message = format!("waiting actions are dropped by sensor or trigger, not by target `{target}`");
+            return Err(ControlError::Invalid(message));
+        }
+        let waiting = self
+            .engine
+            .executor
+            .snapshot()
+            .into_iter()
+            .filter(|trigger| scope.names(&trigger.trigger))
+            .map(|trigger| (trigger.trigger, trigger.waiting + trigger.retrying))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        if !dry_run {
+            let subject = scope::text(&scope);
+            let why = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let filter: tripline_triggers::executor::ActionFilter =
+                Arc::new(move |action: &Action| scope.names(&action.trigger));
+            self.engine.executor.drop_waiting(&filter, &format!("dropped by {who}{why}"));
+            self.note(&who, "drop", &subject, reason.as_deref()).await?;
+        }
+        Ok(DropReport { dry_run, waiting })
+    }
+
+    async fn report(&self, done: Reloaded) -> ReloadReport {
+        ReloadReport {
+            plan: self.engine.progress.borrow().plan,
+            added: done.added,
+            changed: done.changed,
+            removed: done.removed,
+            held: done.held,
+            invalid: self.invalid(),
+        }
+    }
+
+    fn graph_config(&self) -> GraphConfig {
+        let configuration = self.configuration.load();
+        let sources = configuration
+            .events()
+            .into_iter()
+            .map(|event| GraphSource { key: event.key, kind: event.kind.to_owned() })
+            .collect();
+        let sensors = configuration
+            .sensors
+            .iter()
+            .map(|(name, loaded)| GraphSensor {
+                name: name.clone(),
+                dependencies: loaded
+                    .compiled
+                    .sensor
+                    .dependencies
+                    .iter()
+                    .map(|dependency| GraphDependency {
+                        name: dependency.name.clone(),
+                        source: dependency.key.source.clone(),
+                        event: dependency.key.name.clone(),
+                    })
+                    .collect(),
+                triggers: crate::graph::triggers(&loaded.compiled),
+            })
+            .collect();
+        GraphConfig { sources, sensors }
+    }
+}
+
+/// The shape of a webhook's event: `header` and `body`.
+fn webhook_data(body: &str, headers: &[(String, String)]) -> String {
+    let mut header = serde_json::Map::new();
+    for (name, value) in headers {
+        header.insert(name.clone(), serde_json::json!([value]));
+    }
+    format!(r#"{{"header":{},"body":{body}}}"#, serde_json::Value::Object(header))
+}
+
+fn milliseconds(duration: SignedDuration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or_default()
+}
+
+impl Daemon for Shared {
+    fn bus(&self) -> Arc<dyn Bus> {
+        Arc::clone(&self.bus) as _
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    fn status(&self) -> Answering<'_, Status> {
+        Box::pin(self.look())
+    }
+
+    fn sensors(&self) -> Answering<'_, Vec<SensorStatus>> {
+        Box::pin(async { Ok(self.sensor_statuses()) })
+    }
+
+    fn graph(&self) -> Answering<'_, GraphConfig> {
+        Box::pin(async { Ok(self.graph_config()) })
+    }
+
+    fn publish(&self, request: PublishRequest) -> Answering<'_, Accepted> {
+        Box::pin(self.take_in(request))
+    }
+
+    fn pause(&self, pause: Pause) -> Answering<'_, ()> {
+        Box::pin(self.pause_scope(pause))
+    }
+
+    fn resume(&self, scope: Scope, who: String) -> Answering<'_, ()> {
+        Box::pin(self.resume_scope(scope, who))
+    }
+
+    fn drop_waiting(&self, drop: DropWaiting) -> Answering<'_, DropReport> {
+        Box::pin(self.drop_scope(drop))
+    }
+
+    fn reload(&self, who: String) -> Answering<'_, ReloadReport> {
+        Box::pin(async move {
+            let done = Shared::reload(self).await.map_err(|error| ControlError::Failed(format!("{error:#}")))?;
+            self.note(&who, "reload", "configuration", None).await?;
+            Ok(self.report(done).await)
+        })
+    }
+
+    fn confirm_reload(&self, who: String) -> Answering<'_, ReloadReport> {
+        Box::pin(async move {
+            let done = self.confirm().await.map_err(|error| ControlError::Failed(format!("{error:#}")))?;
+            let Some(done) = done else {
+                return Err(ControlError::NotFound("no reload waits to be confirmed".to_owned()));
+            };
+            self.note(&who, "confirm reload", "configuration", None).await?;
+            Ok(self.report(done).await)
+        })
+    }
+
+    fn retry(&self, ids: Vec<String>, who: String) -> Answering<'_, Vec<Answer>> {
+        Box::pin(async move { self.send_back(&ids, &who).await })
+    }
+
+    fn drop_letters(
+        &self,
+        ids: Vec<String>,
+        reason: Option<String>,
+        who: String,
+    ) -> Answering<'_, Vec<Answer>> {
+        Box::pin(async move {
+            Ok(dead_letter::drop(&*self.bus, &*self.clock, &who, reason.as_deref(), &ids).await?)
+        })
+    }
+
+    fn backup(&self, path: PathBuf) -> Answering<'_, u64> {
+        Box::pin(async move {
+            self.bus.backup(&path).await.map_err(|error| ControlError::Failed(error.to_string()))
+        })
+    }
+}

@@ -1,0 +1,392 @@
+//! The daemon: the engine with files, sockets and event sources around it.
+//!
+//! [`Daemon::start`] opens the store, loads the files, puts the sensors in force and only
+//! then starts event sources. [`Daemon::run`] goes on until it is told to stop, takes up
+//! changed files, and stops in one grace period: event sources first, then the executor,
+//! then the evaluator with a checkpoint.
+
+mod control;
+pub mod counts;
+pub mod health;
+pub mod metrics;
+pub mod notes;
+pub mod operations;
+pub mod pauses;
+pub mod reload;
+pub mod secrets;
+pub mod trouble;
+pub mod watchers;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tripline_bus::Bus;
+use tripline_bus::embedded::{EmbeddedBus, OpenOptions};
+use tripline_config::{Diagnostic, Input, Secrets};
+use tripline_event::{Clock, SystemClock, Timestamp};
+use tripline_eventsources::{SourceContext, SourceSettings, Sources};
+use tripline_triggers::executor::{Kinds, Limits};
+use tripline_triggers::http::HttpTrigger;
+use tripline_triggers::log::LogTrigger;
+use tripline_triggers::workflow::WorkflowTrigger;
+use tripline_triggers::workflow::local::LocalTarget;
+
+use self::counts::Counts;
+use self::metrics::Metrics;
+use self::notes::Notes;
+use self::pauses::Pauses;
+use self::secrets::SecretStore;
+use self::trouble::Trouble;
+use self::watchers::{Guest, Watchers};
+use crate::control::{Listener, Tokens};
+use crate::engine::definitions::Definitions;
+use crate::engine::driver::CheckpointEvery;
+use crate::engine::ingest::RandomIds;
+use crate::engine::mistakes::Mistakes;
+use crate::engine::{Engine, EngineParts};
+use crate::load::{self, Configuration};
+
+/// The name of the target that keeps workflows in the data directory.
+pub const LOCAL_TARGET: &str = "local";
+
+/// How the daemon is to run.
+#[derive(Clone)]
+pub struct Options {
+    /// The files, folders and texts to load.
+    pub inputs: Vec<Input>,
+    /// Where everything durable is.
+    pub data: PathBuf,
+    /// How long to wait for another daemon to let the data directory go.
+    pub lock_wait: Option<Duration>,
+    /// The address that webhooks listen on.
+    pub bind: IpAddr,
+    /// The port that is listened on for a configured one.
+    pub listen_port: fn(u16) -> u16,
+    /// Where `/healthz`, `/readyz` and `/metrics` are; none: nowhere.
+    pub operations: Option<SocketAddr>,
+    /// The control API over TCP, with the file of the tokens that may use it; the Unix
+    /// socket in the data directory is always there.
+    pub control: Option<(SocketAddr, PathBuf)>,
+    /// A folder in the shape of mounted Secrets.
+    pub secrets_folder: Option<PathBuf>,
+    /// Secrets may also be `TRIPLINE_SECRET_NAME_KEY` in the environment.
+    pub secrets_from_environment: bool,
+    /// Refuse to start if anything in the files is refused.
+    pub strict: bool,
+    /// Take changed files up while running.
+    pub watch: bool,
+    /// How long stopping may take.
+    pub grace: Duration,
+    /// Wants to see everything.
+    pub guest: Option<Arc<dyn Guest>>,
+}
+
+impl Options {
+    /// The daemon on these inputs and this data directory, everything else as it is by
+    /// default.
+    pub fn new(inputs: Vec<Input>, data: PathBuf) -> Self {
+        Self {
+            inputs,
+            data,
+            lock_wait: None,
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            listen_port: |port| port,
+            operations: None,
+            control: None,
+            secrets_folder: None,
+            secrets_from_environment: false,
+            strict: false,
+            watch: true,
+            grace: Duration::from_secs(25),
+            guest: None,
+        }
+    }
+}
+
+/// A running daemon.
+pub struct Daemon {
+    engine: Engine,
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    grace: Duration,
+    watch: bool,
+    operations: Option<SocketAddr>,
+}
+
+/// What the parts of the daemon share.
+pub(crate) struct Shared {
+    pub(crate) bus: Arc<EmbeddedBus>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) engine: EngineHandle,
+    pub(crate) sources: Sources,
+    pub(crate) secrets: Arc<SecretStore>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) local: Arc<LocalTarget>,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) configuration: ArcSwap<Configuration>,
+    /// A reload that waits to be confirmed, and why.
+    pub(crate) held: Mutex<Option<reload::Held>>,
+    /// One reload at a time.
+    pub(crate) reloading: tokio::sync::Mutex<()>,
+    pub(crate) pauses: Pauses,
+    pub(crate) started_at: Timestamp,
+    pub(crate) stopping: CancellationToken,
+}
+
+/// The parts of the engine that others call.
+#[derive(Clone)]
+pub(crate) struct EngineHandle {
+    pub(crate) ingest: Arc<crate::engine::ingest::Ingest>,
+    pub(crate) executor: tripline_triggers::executor::Executor,
+    pub(crate) progress: tokio::sync::watch::Receiver<crate::engine::driver::Progress>,
+    pub(crate) definitions: Arc<Definitions>,
+    pub(crate) appending: Arc<tokio::sync::RwLock<()>>,
+    pub(crate) publisher: crate::engine::Publisher,
+}
+
+/// The files hold mistakes and the daemon was to be strict.
+#[derive(Debug, thiserror::Error)]
+#[error("the files hold mistakes (see above); without --strict everything else would be used")]
+pub struct Refused {
+    /// All of them.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Daemon {
+    /// Starts everything. When it returns, events are taken in.
+    ///
+    /// # Errors
+    /// What keeps it from starting: the data directory, a damaged store, a port of its own.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let bus = Arc::new(open(&options).await?);
+        let definitions = Arc::new(Definitions::default());
+        let configuration = first_configuration(&options, &definitions)?;
+        let secrets = Arc::new(SecretStore::new(secrets(&options)));
+        for diagnostic in secrets.replace_documents(&configuration.secrets) {
+            tracing::warn!("{diagnostic}");
+        }
+        let metrics = Arc::new(Metrics::new(LOCAL_TARGET));
+        let counts = Arc::new(Counts::default());
+        let notes = Arc::new(Notes::new(Arc::clone(&clock)));
+        let watchers = Arc::new(Watchers {
+            metrics: Arc::clone(&metrics),
+            counts: Arc::clone(&counts),
+            notes: Arc::clone(&notes),
+            trouble: Trouble::new(Arc::clone(&clock)),
+            guest: options.guest.clone(),
+        });
+        let local = Arc::new(LocalTarget::new(Arc::clone(&bus) as _, Arc::clone(&clock)));
+        let engine = Engine::start(EngineParts {
+            bus: Arc::clone(&bus) as _,
+            clock: Arc::clone(&clock),
+            ids: Arc::new(RandomIds),
+            definitions: Arc::clone(&definitions),
+            kinds: kinds(&local, &secrets, &clock),
+            observer: Arc::clone(&watchers) as _,
+            executor_observer: watchers,
+            seed: u64::from(std::process::id()),
+            limits: Limits { grace: options.grace * 3 / 4, ..Limits::default() },
+            checkpoint_every: CheckpointEvery::default(),
+            mistakes: Mistakes::default(),
+        })
+        .await
+        .context("the daemon cannot start")?;
+        let stop = CancellationToken::new();
+        let sources = Sources::new(SourceContext {
+            sink: Arc::clone(&engine.ingest) as _,
+            clock: Arc::clone(&clock),
+            secrets: Arc::clone(&secrets) as _,
+            settings: SourceSettings { bind: options.bind, listen_port: options.listen_port },
+        });
+        let shared = Arc::new(Shared {
+            bus: Arc::clone(&bus),
+            clock: Arc::clone(&clock),
+            engine: EngineHandle {
+                ingest: Arc::clone(&engine.ingest),
+                executor: engine.executor.clone(),
+                progress: engine.progress.clone(),
+                definitions,
+                appending: Arc::clone(&engine.appending),
+                publisher: engine.publisher(),
+            },
+            sources,
+            secrets,
+            metrics,
+            counts,
+            local,
+            inputs: options.inputs.clone(),
+            configuration: ArcSwap::default(),
+            held: Mutex::new(None),
+            reloading: tokio::sync::Mutex::new(()),
+            pauses: Pauses::load(Arc::clone(&bus) as _, &engine.executor).await?,
+            started_at: clock.now(),
+            stopping: stop.clone(),
+        });
+        let configuration = shared.with_last_good_versions(configuration).await?;
+        shared.put_in_force(configuration).await?;
+        let tasks = TaskTracker::new();
+        let mut daemon = Self {
+            engine,
+            shared,
+            tasks,
+            stop,
+            grace: options.grace,
+            watch: options.watch,
+            operations: None,
+        };
+        daemon.serve(&options, notes).await?;
+        Ok(daemon)
+    }
+
+    async fn serve(&mut self, options: &Options, notes: Arc<Notes>) -> anyhow::Result<()> {
+        let bus: Arc<dyn Bus> = Arc::clone(&self.shared.bus) as _;
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { notes.run(bus, stop).await });
+        if let Some(address) = options.operations {
+            let listener = TcpListener::bind(address)
+                .await
+                .with_context(|| format!("cannot listen on {address} for /healthz, /readyz and /metrics"))?;
+            self.operations = listener.local_addr().ok();
+            let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+            self.tasks.spawn(operations::serve(listener, shared, stop));
+        }
+        let socket = Listener::unix(&options.data).context("cannot listen for commands")?;
+        let daemon: Arc<dyn crate::control::Daemon> = Arc::clone(&self.shared) as _;
+        self.tasks.spawn(crate::control::serve(socket, Arc::clone(&daemon), self.stop.clone()));
+        if let Some((address, tokens)) = &options.control {
+            let listener = Listener::tcp(*address, Tokens::from_file(tokens)?).await?;
+            self.tasks.spawn(crate::control::serve(listener, daemon, self.stop.clone()));
+        }
+        Ok(())
+    }
+
+    /// The addresses that webhooks listen on, by configured port.
+    pub fn addresses(&self) -> BTreeMap<u16, SocketAddr> {
+        self.shared.sources.addresses()
+    }
+
+    /// Where `/healthz`, `/readyz` and `/metrics` are.
+    pub fn operations(&self) -> Option<SocketAddr> {
+        self.operations
+    }
+
+    /// What is in force.
+    pub fn configuration(&self) -> Arc<Configuration> {
+        self.shared.configuration.load_full()
+    }
+
+    /// Compiled sensors, for explanations.
+    pub fn definitions(&self) -> Arc<Definitions> {
+        Arc::clone(&self.shared.engine.definitions)
+    }
+
+    /// The logs and the state.
+    pub fn bus(&self) -> Arc<dyn Bus> {
+        Arc::clone(&self.shared.bus) as _
+    }
+
+    /// Runs until `stop`, or until the engine cannot go on; then stops everything.
+    ///
+    /// # Errors
+    /// What the engine could not go on with, or that stopping took longer than its grace
+    /// period.
+    pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        if self.watch {
+            let (shared, stopping) = (Arc::clone(&self.shared), self.stop.clone());
+            self.tasks.spawn(async move { shared.watch(stopping).await });
+        }
+        let (shared, stopping) = (Arc::clone(&self.shared), self.stop.clone());
+        self.tasks.spawn(async move { shared.pauses.end_when_due(shared.clock.as_ref(), &stopping).await });
+        let failed = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            failed = self.engine.failed() => Some(failed),
+        };
+        match failed {
+            None => self.stop().await,
+            Some(Ok(())) => anyhow::bail!("the evaluator ended by itself"),
+            Some(Err(error)) => Err(error).context("the daemon cannot go on"),
+        }
+    }
+
+    /// Stops event sources, then attempts, then the evaluator with a checkpoint.
+    ///
+    /// # Errors
+    /// It took longer than the grace period. Nothing is lost by that: what is open is gone
+    /// on with at the next start.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        tracing::info!("stopping: event sources first");
+        let deadline = tokio::time::Instant::now() + self.grace;
+        let sources = tokio::time::timeout(self.grace / 4, self.shared.sources.shutdown()).await;
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+        let engine = self.engine.stop(left).await;
+        self.stop.cancel();
+        self.tasks.close();
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+        let tasks = tokio::time::timeout(left.max(Duration::from_millis(500)), self.tasks.wait()).await;
+        if sources.is_err() || !engine || tasks.is_err() {
+            anyhow::bail!("not everything ended within {:?}; what is open is gone on with at the next start", self.grace);
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn open(options: &Options) -> anyhow::Result<EmbeddedBus> {
+    let data = options.data.clone();
+    let open = OpenOptions { lock_wait: options.lock_wait, ..OpenOptions::default() };
+    let opened = tokio::task::spawn_blocking(move || EmbeddedBus::open(&data, &open)).await;
+    Ok(opened.context("opening the data directory failed")??)
+}
+
+fn first_configuration(options: &Options, definitions: &Definitions) -> anyhow::Result<Configuration> {
+    let configuration = load::load(&options.inputs, definitions);
+    for diagnostic in &configuration.diagnostics {
+        if diagnostic.is_error() {
+            tracing::error!("{diagnostic}");
+        } else {
+            tracing::warn!("{diagnostic}");
+        }
+    }
+    if options.strict && configuration.has_errors() {
+        return Err(Refused { diagnostics: configuration.diagnostics }.into());
+    }
+    Ok(configuration)
+}
+
+fn secrets(options: &Options) -> Secrets {
+    let mut secrets = Secrets::new();
+    if let Some(folder) = &options.secrets_folder {
+        secrets = secrets.folder(folder);
+    }
+    if options.secrets_from_environment {
+        secrets = secrets.environment(|name| std::env::var(name).ok());
+    }
+    secrets
+}
+
+fn kinds(local: &Arc<LocalTarget>, secrets: &Arc<SecretStore>, clock: &Arc<dyn Clock>) -> Kinds {
+    let workflow = WorkflowTrigger::new(Arc::clone(local) as _);
+    let http = HttpTrigger::new(Arc::clone(secrets) as _, Arc::clone(clock));
+    let log = LogTrigger::new(Arc::clone(clock));
+    BTreeMap::from([
+        ("argoWorkflow".to_owned(), Arc::new(workflow) as _),
+        ("http".to_owned(), Arc::new(http) as _),
+        ("log".to_owned(), Arc::new(log) as _),
+    ])
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,143 @@
+//! What is paused. A pause outlives a restart: it stands in the bus.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
+use tripline_bus::{Bus, Revision, WriteError};
+use tripline_event::{Clock, FORMAT, Timestamp};
+use tripline_triggers::executor::{Executor, Scope};
+
+use crate::control::{Paused, scope};
+
+const KEY: &str = "control/pauses";
+
+/// The pauses of this bus.
+pub struct Pauses {
+    bus: Arc<dyn Bus>,
+    executor: Executor,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+struct State {
+    revision: Revision,
+    paused: BTreeMap<String, Paused>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    v: u32,
+    paused: BTreeMap<String, Paused>,
+}
+
+impl Pauses {
+    /// Reads what is paused and pauses it. To be called before anything is carried out.
+    ///
+    /// # Errors
+    /// The bus cannot be read, or what it holds cannot.
+    pub async fn load(bus: Arc<dyn Bus>, executor: &Executor) -> anyhow::Result<Self> {
+        let state = match bus.get(KEY).await? {
+            Some(entry) => {
+                let stored: Stored = serde_json::from_slice(&entry.value)?;
+                anyhow::ensure!(stored.v <= FORMAT, "{KEY} has format {}, this build knows {FORMAT}", stored.v);
+                State { revision: entry.revision, paused: stored.paused }
+            }
+            None => State { revision: Revision::ABSENT, paused: BTreeMap::new() },
+        };
+        for (text, paused) in &state.paused {
+            if let Ok(scope) = scope::parse(text, tripline_event::name::DEFAULT_NAMESPACE) {
+                executor.pause(scope, &reason(paused));
+            }
+        }
+        Ok(Self { bus, executor: executor.clone(), state: Mutex::new(state), changed: Notify::new() })
+    }
+
+    /// What is paused, by scope.
+    pub async fn all(&self) -> Vec<Paused> {
+        self.state.lock().await.paused.values().cloned().collect()
+    }
+
+    /// Pauses a scope; durable when it returns.
+    ///
+    /// # Errors
+    /// The bus did not take it; then nothing is paused.
+    pub async fn pause(&self, scope: Scope, paused: Paused) -> Result<(), WriteError> {
+        let why = reason(&paused);
+        self.change(|all| {
+            all.insert(paused.scope.clone(), paused);
+            true
+        })
+        .await?;
+        self.executor.pause(scope, &why);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Takes a pause back; false where there was none.
+    ///
+    /// # Errors
+    /// The bus did not take it; then it is still paused.
+    pub async fn resume(&self, scope: &Scope) -> Result<bool, WriteError> {
+        let was = self.change(|all| all.remove(&scope::text(scope)).is_some()).await?;
+        self.executor.resume(scope);
+        Ok(was)
+    }
+
+    /// Writes what `change` does, unless it answers false.
+    async fn change(&self, change: impl FnOnce(&mut BTreeMap<String, Paused>) -> bool) -> Result<bool, WriteError> {
+        let mut state = self.state.lock().await;
+        let mut paused = state.paused.clone();
+        if !change(&mut paused) {
+            return Ok(false);
+        }
+        let stored = Stored { v: FORMAT, paused };
+        let json = serde_json::to_vec(&stored).map_err(|error| WriteError::Unavailable(error.to_string()))?;
+        state.revision = self.bus.put(KEY, Bytes::from(json), state.revision).await?;
+        state.paused = stored.paused;
+        Ok(true)
+    }
+
+    /// Takes back what was paused until a time, when that has come; until `stop`.
+    pub async fn end_when_due(&self, clock: &dyn Clock, stop: &CancellationToken) {
+        loop {
+            let next = self.state.lock().await.paused.values().filter_map(|paused| paused.until).min();
+            let wait = next.map_or(Duration::from_secs(60), |until| {
+                let left = Duration::try_from(until.duration_since(clock.now())).unwrap_or_default();
+                left.min(Duration::from_secs(60))
+            });
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep(wait) => self.end_due(clock.now()).await,
+            }
+        }
+    }
+
+    async fn end_due(&self, now: Timestamp) {
+        let due: Vec<String> = {
+            let state = self.state.lock().await;
+            let due = |paused: &&Paused| paused.until.is_some_and(|until| until <= now);
+            state.paused.values().filter(due).map(|paused| paused.scope.clone()).collect()
+        };
+        for text in due {
+            let Ok(scope) = scope::parse(&text, tripline_event::name::DEFAULT_NAMESPACE) else { continue };
+            match self.resume(&scope).await {
+                Ok(_) => tracing::info!(scope = text, "the time of the pause is over: resumed"),
+                Err(error) => tracing::warn!(%error, scope = text, "the pause could not be ended; it is tried again"),
+            }
+        }
+    }
+}
+
+fn reason(paused: &Paused) -> String {
+    match &paused.reason {
+        Some(reason) => format!("paused by {}: {reason}", paused.who),
+        None => format!("paused by {}", paused.who),
+    }
+}

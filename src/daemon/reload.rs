@@ -1,0 +1,201 @@
+//! Taking up changed files.
+//!
+//! An object that is refused stays at its last good version. A reload that would remove
+//! all objects, or more than a fifth, is held until somebody confirms it: a folder that is
+//! empty for a moment must not stop everything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+use tripline_event::ObjectName;
+
+use super::{Shared, lock};
+use crate::engine::plans::{self, Definition};
+use crate::engine::retry::Retry;
+use crate::load::{self, Configuration, LoadedSensor};
+
+/// How often files are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A reload that removes more than one in so many objects is held.
+const REMOVABLE: usize = 5;
+
+/// A reload that waits to be confirmed.
+pub(crate) struct Held {
+    pub(crate) configuration: Configuration,
+    pub(crate) reason: String,
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reloaded {
+    pub(crate) added: usize,
+    pub(crate) changed: usize,
+    pub(crate) removed: usize,
+    pub(crate) held: Option<String>,
+}
+
+impl Shared {
+    /// Looks at the files until `stop`, and takes up what changes.
+    pub(crate) async fn watch(&self, stop: CancellationToken) {
+        let fingerprint = || {
+            let inputs = self.inputs.clone();
+            async move { tokio::task::spawn_blocking(move || tripline_config::fingerprint(&inputs)).await.ok() }
+        };
+        let mut seen = fingerprint().await;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            let now = fingerprint().await;
+            // Secrets are looked up at each use; only what was loaded is compared here.
+            if now == seen {
+                continue;
+            }
+            match self.reload().await {
+                Ok(done) => {
+                    seen = now;
+                    self.log(&done);
+                }
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "changed files could not be taken up; it is tried again"),
+            }
+        }
+    }
+
+    fn log(&self, done: &Reloaded) {
+        let Reloaded { added, changed, removed, held } = done;
+        match held {
+            Some(reason) => tracing::warn!("changed files are not taken up: {reason}. `tripline reload --confirm` does it"),
+            None => tracing::info!(added, changed, removed, "changed files were taken up"),
+        }
+    }
+
+    /// Reads the files again and puts them in force, or holds them.
+    pub(crate) async fn reload(&self) -> anyhow::Result<Reloaded> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let (inputs, definitions) = (self.inputs.clone(), Arc::clone(&self.engine.definitions));
+        let loaded = tokio::task::spawn_blocking(move || load::load(&inputs, &definitions)).await?;
+        for diagnostic in loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()) {
+            tracing::error!("{diagnostic}");
+        }
+        let configuration = self.with_last_good_versions(loaded).await?;
+        let done = difference(&self.configuration.load(), &configuration);
+        if let Some(reason) = reason_to_hold(&self.configuration.load(), &done) {
+            *lock(&self.held) = Some(Held { configuration, reason: reason.clone() });
+            return Ok(Reloaded { held: Some(reason), ..done });
+        }
+        self.put_in_force(configuration).await?;
+        Ok(done)
+    }
+
+    /// Puts the reload that is held in force; none where none is.
+    pub(crate) async fn confirm(&self) -> anyhow::Result<Option<Reloaded>> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let Some(held) = lock(&self.held).take() else { return Ok(None) };
+        let done = difference(&self.configuration.load(), &held.configuration);
+        self.put_in_force(held.configuration).await?;
+        Ok(Some(done))
+    }
+
+    /// Objects that are refused, or that may be in what could not be read, stay as they
+    /// were. After a restart that is, for sensors, what the newest plan has.
+    pub(crate) async fn with_last_good_versions(&self, mut loaded: Configuration) -> anyhow::Result<Configuration> {
+        let before = self.configuration.load_full();
+        let refused = |kind: &str, name: &ObjectName| {
+            loaded.incomplete || loaded.invalid.contains_key(&(kind.to_owned(), name.clone()))
+        };
+        let sensors: Vec<LoadedSensor> = match before.is_empty() {
+            true => self.sensors_of_newest_plan(&loaded).await?,
+            false => before.sensors.values().cloned().collect(),
+        };
+        let kept: Vec<_> = sensors
+            .into_iter()
+            .filter(|sensor| !loaded.sensors.contains_key(&sensor.definition.name))
+            .filter(|sensor| refused("Sensor", &sensor.definition.name))
+            .collect();
+        let sources: Vec<_> = before
+            .sources
+            .values()
+            .filter(|source| !loaded.sources.contains_key(&source.name))
+            .filter(|source| refused("EventSource", &source.name))
+            .cloned()
+            .collect();
+        loaded.sensors.extend(kept.into_iter().map(|sensor| (sensor.definition.name.clone(), sensor)));
+        loaded.sources.extend(sources.into_iter().map(|source| (source.name.clone(), source)));
+        Ok(loaded)
+    }
+
+    async fn sensors_of_newest_plan(&self, loaded: &Configuration) -> anyhow::Result<Vec<LoadedSensor>> {
+        if loaded.invalid.is_empty() && !loaded.incomplete {
+            return Ok(Vec::new());
+        }
+        let newest = plans::newest(&*self.bus).await?;
+        let mut sensors = Vec::new();
+        for (name, hash) in newest.sensors {
+            let json = plans::definition(&*self.bus, &hash).await?;
+            // One that this build refuses cannot stay.
+            if let Ok(compiled) = self.engine.definitions.load(&*self.bus, &name, &hash).await {
+                sensors.push(LoadedSensor { definition: Definition { name, hash, json }, compiled });
+            }
+        }
+        Ok(sensors)
+    }
+
+    /// Sensors first, durably; then event sources, so that no event is taken in that its
+    /// sensors do not see.
+    pub(crate) async fn put_in_force(&self, configuration: Configuration) -> anyhow::Result<()> {
+        let definitions = configuration.definitions();
+        let mut tries = 0;
+        while let Err(error) = self.engine.publisher.publish(&definitions).await {
+            tries += 1;
+            if tries > 20 || !error.is_transient() {
+                return Err(error).context("the sensors could not be put in force");
+            }
+            tokio::time::sleep(Retry::FIRST * tries).await;
+        }
+        for diagnostic in self.secrets.replace_documents(&configuration.secrets) {
+            tracing::warn!("{diagnostic}");
+        }
+        for (key, problem) in self.sources.apply(configuration.events()) {
+            tracing::error!("event source {key}: {}; it is tried again until it works", problem.message);
+        }
+        self.engine.executor.policies_changed();
+        self.configuration.store(Arc::new(configuration));
+        *lock(&self.held) = None;
+        Ok(())
+    }
+}
+
+/// Everything in force, each with what tells one version from another.
+fn versions(configuration: &Configuration) -> BTreeMap<(&str, &ObjectName), String> {
+    let sensors = configuration
+        .sensors
+        .iter()
+        .map(|(name, sensor)| (("Sensor", name), sensor.definition.hash.to_string()));
+    let sources = configuration.sources.iter().map(|(name, source)| {
+        let events: Vec<String> =
+            source.events.iter().map(|event| format!("{}={}", event.key.name, event.hash)).collect();
+        (("EventSource", name), events.join(","))
+    });
+    sensors.chain(sources).collect()
+}
+
+pub(crate) fn difference(before: &Configuration, after: &Configuration) -> Reloaded {
+    let (before, after) = (versions(before), versions(after));
+    Reloaded {
+        added: after.keys().filter(|name| !before.contains_key(*name)).count(),
+        changed: after.iter().filter(|(name, version)| before.get(*name).is_some_and(|old| old != *version)).count(),
+        removed: before.keys().filter(|name| !after.contains_key(*name)).count(),
+        held: None,
+    }
+}
+
+fn reason_to_hold(before: &Configuration, done: &Reloaded) -> Option<String> {
+    let (all, removed) = (before.len(), done.removed);
+    let too_many = removed > 0 && (removed == all || removed * REMOVABLE > all);
+    too_many.then(|| format!("they would remove {removed} of {all} objects"))
+}

@@ -1,0 +1,36 @@
+//! The connections that the configuration makes.
+
+use serde_json::Value;
+
+use crate::engine::definitions::CompiledSensor;
+use crate::query::graph::GraphTrigger;
+
+/// The triggers of a sensor, each with where it acts.
+pub fn triggers(compiled: &CompiledSensor) -> Vec<GraphTrigger> {
+    let templates = compiled.sensor.spec.triggers.iter().filter_map(|trigger| trigger.template.as_ref());
+    let triggers = templates.filter_map(|template| {
+        let (kind, config) = template.kind()?;
+        Some(GraphTrigger {
+            name: template.name.clone(),
+            kind: kind.to_owned(),
+            conditions: (!template.conditions.is_empty()).then(|| template.conditions.clone()),
+            target: target(kind, config),
+        })
+    });
+    triggers.collect()
+}
+
+/// Where a trigger acts: the local target, or a host.
+fn target(kind: &str, config: &Value) -> String {
+    match kind {
+        "http" => {
+            let url = config.get("url").and_then(Value::as_str).unwrap_or_default();
+            let after = url.split_once("://").map_or(url, |(_, rest)| rest);
+            let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
+            // Whatever stands before an `@` may be a password.
+            authority.rsplit('@').next().unwrap_or_default().to_owned()
+        }
+        "log" => "log".to_owned(),
+        _ => crate::daemon::LOCAL_TARGET.to_owned(),
+    }
+}
