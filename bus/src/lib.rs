@@ -62,8 +62,9 @@ impl Log {
 /// A record to append.
 #[derive(Clone, Debug)]
 pub struct Append {
-    /// Where this is known in the same log already, the record is not stored again. At
-    /// most [`MAX_DEDUP_BYTES`].
+    /// Where this is known in the same log already, the record is not stored again. A
+    /// backend may forget the ids of old records, and says when. At most
+    /// [`MAX_DEDUP_BYTES`].
     pub dedup: Option<Bytes>,
     /// The record.
     pub record: Bytes,

@@ -2,8 +2,6 @@
 //!
 //! `TRIPLINE_SMALL_DISK=/mnt/small cargo test -p tripline-bus --test full_disk -- --ignored`
 
-#![expect(clippy::unwrap_used, reason = "a test panics when it fails")]
-
 use std::path::PathBuf;
 
 use bytes::Bytes;

@@ -15,6 +15,7 @@
 //! position elsewhere must forget it after a restore.
 
 mod backup;
+mod dedup;
 mod directory;
 mod environment;
 mod filesystem;
@@ -40,7 +41,7 @@ pub use self::directory::FORMAT_VERSION;
 use self::environment::Environment;
 use self::request::{Reply, Request, Task};
 use self::room::RESERVE_BYTES;
-use self::tables::{LogMeta, Tables, copy_together, damaged, decode_record, decode_u64};
+use self::tables::{LogMeta, Tables, copy_together, damaged, decode_u64};
 use self::writer::{Ends, MAX_REQUESTS, Writer};
 use crate::limits::{batch_bytes, check_key, check_position, check_value};
 use crate::{
@@ -63,14 +64,22 @@ pub struct OpenOptions {
     pub max_bytes: u64,
     /// How long to wait for another process to let the directory go; `None` fails at once.
     pub lock_wait: Option<Duration>,
+    /// Of how many of its newest records, at least, a log knows the dedup ids, as long as
+    /// they are not trimmed. Each takes about 40 bytes of memory.
+    pub dedup_records: usize,
     /// Allows a network file system. Two daemons may then use one directory and destroy it.
     pub allow_network_fs: bool,
 }
 
 impl Default for OpenOptions {
-    /// 64 GiB, no waiting, no network file system.
+    /// 64 GiB, half a million dedup ids, no waiting, no network file system.
     fn default() -> Self {
-        Self { max_bytes: 64 * 1024 * 1024 * 1024, lock_wait: None, allow_network_fs: false }
+        Self {
+            max_bytes: 64 * 1024 * 1024 * 1024,
+            lock_wait: None,
+            dedup_records: 512 * 1024,
+            allow_network_fs: false,
+        }
     }
 }
 
@@ -177,8 +186,9 @@ impl EmbeddedBus {
         directory.sync().map_err(failed)?;
         let store = Arc::new(Store { env, tables, directory });
         let ends: Arc<Ends> = Arc::new(ledger.logs.map(|log| watch::Sender::new(log.next)));
-        let writer = Writer::new(Arc::clone(&store), Arc::clone(&ends), ledger)
-            .map_err(|error| store.directory.damaged(error.to_string()))?;
+        let writer =
+            Writer::new(Arc::clone(&store), Arc::clone(&ends), ledger, options.dedup_records)
+                .map_err(|error| store.directory.damaged(error.to_string()))?;
         let (requests, receiver) = mpsc::channel(MAX_REQUESTS);
         let writer = std::thread::Builder::new()
             .name("bus-writer".to_owned())
@@ -289,11 +299,10 @@ fn read_records(
     let start = first.to_be_bytes();
     let range = (Included(start.as_slice()), Unbounded);
     for (entry, expected) in tables.logs[log.index()].range(txn, &range)?.zip(first..) {
-        let (sequence, stored) = entry?;
+        let (sequence, record) = entry?;
         if decode_u64(sequence)? != expected {
             return Err(damaged("a log has a gap"));
         }
-        let (_, record) = decode_record(stored)?;
         if records.len() == max || (!records.is_empty() && record.len() > room) {
             break;
         }

@@ -4,7 +4,6 @@
 //! the transaction is given up with all that is in it. So one request's conflict or lack of
 //! room never touches its neighbours.
 
-use std::io::Write;
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -12,15 +11,12 @@ use heed::{PutFlags, RwTxn};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tripline_event::Position;
 
+use super::dedup::Dedup;
 use super::room::{Claim, Room, on_pages};
-use super::tables::{
-    DedupKey, Ledger, LogMeta, Tables, damaged, decode_record, decode_u64, dedup_header,
-    encode_entry_into,
-};
+use super::tables::{Ledger, LogMeta, Tables, damaged, encode_entry_into};
 use crate::{Append, Appended, Log, Revision, WriteError};
 
-/// How many records one transaction trims. It may touch as many pages of dedup ids, which
-/// must fit in the reserve, and others wait for it.
+/// How many records one transaction trims, while others wait for it.
 const TRIM_RECORDS: u64 = 1024;
 
 /// Something asked for, and whom to answer.
@@ -63,6 +59,7 @@ pub(super) struct Work<'a, 'e> {
     pub(super) txn: &'a mut RwTxn<'e>,
     pub(super) ledger: &'a mut Ledger,
     pub(super) room: Room,
+    pub(super) dedup: &'a mut Dedup,
     pub(super) scratch: &'a mut Vec<u8>,
 }
 
@@ -134,71 +131,41 @@ impl Task {
 
 impl Work<'_, '_> {
     fn append(&mut self, log: Log, batch: &[Append]) -> heed::Result<Vec<Appended>> {
-        let table = self.tables.logs[log.index()];
+        let (table, ids) = (&self.tables.logs[log.index()], &self.tables.ids[log.index()]);
         let meta = &mut self.ledger.logs[log.index()];
         let mut appended = Vec::with_capacity(batch.len());
         for Append { dedup, record } in batch {
             let sequence = meta.next.to_be_bytes();
             if let Some(id) = dedup {
-                let key = DedupKey::new(log, id);
-                let known = self.tables.dedup.get_or_put(self.txn, key.as_bytes(), &sequence)?;
-                if let Some(known) = known {
-                    let position = meta.position(decode_u64(known)?);
-                    appended.push(Appended { position, duplicate: true });
+                if let Some(known) = self.dedup.find(self.txn, ids, log, id)? {
+                    appended.push(Appended { position: meta.position(known), duplicate: true });
                     continue;
                 }
+                ids.put_with_flags(self.txn, PutFlags::APPEND, &sequence, id)?;
+                self.dedup.learn(log, id, meta.next);
+                meta.bytes += id.len() as u64;
             }
-            let dedup = dedup.as_deref();
-            let size = 1 + dedup.map_or(0, <[u8]>::len) + record.len();
-            let flags = PutFlags::APPEND;
-            // The record goes from the requester's buffer right into the page.
-            let existing = table.get_or_put_reserved_with_flags(
-                self.txn,
-                flags,
-                &sequence,
-                size,
-                |space| {
-                    space.write_all(&[dedup_header(dedup)])?;
-                    space.write_all(dedup.unwrap_or_default())?;
-                    space.write_all(record)
-                },
-            )?;
-            if existing.is_some() {
-                return Err(damaged("a log reaches beyond its end"));
-            }
+            table.put_with_flags(self.txn, PutFlags::APPEND, &sequence, record)?;
             appended.push(Appended { position: meta.position(meta.next), duplicate: false });
             meta.next += 1;
-            meta.bytes += size as u64 - 1;
+            meta.bytes += record.len() as u64;
         }
         Ok(appended)
     }
 
     /// Trims some records; whether all is done.
     fn trim(&mut self, log: Log, below: Position) -> heed::Result<bool> {
-        let table = self.tables.logs[log.index()];
+        let (table, ids) = (&self.tables.logs[log.index()], &self.tables.ids[log.index()]);
         let meta = &mut self.ledger.logs[log.index()];
         let Some(to_trim) = to_trim(meta, below) else { return Ok(true) };
         let (start, end) = (meta.first, meta.first + to_trim.min(TRIM_RECORDS));
-        let ids = &mut *self.scratch;
-        ids.clear();
         let (first, below) = (start.to_be_bytes(), end.to_be_bytes());
         let range = (Bound::Included(first.as_slice()), Bound::Excluded(below.as_slice()));
-        for entry in table.range(self.txn, &range)? {
+        for entry in table.range(self.txn, &range)?.chain(ids.range(self.txn, &range)?) {
             let (_, stored) = entry?;
-            let (dedup, record) = decode_record(stored)?;
-            meta.bytes -= (record.len() + dedup.map_or(0, <[u8]>::len)) as u64;
-            if let Some(dedup) = dedup {
-                let key = DedupKey::new(log, dedup);
-                ids.push(dedup_header(Some(key.as_bytes())));
-                ids.extend_from_slice(key.as_bytes());
-            }
+            meta.bytes = meta.bytes.saturating_sub(stored.len() as u64);
         }
-        let mut rest = ids.as_slice();
-        while let Some((&len, tail)) = rest.split_first() {
-            let (key, tail) = tail.split_at(usize::from(len));
-            self.tables.dedup.delete(self.txn, key)?;
-            rest = tail;
-        }
+        ids.delete_range(self.txn, &range)?;
         let trimmed = table.delete_range(self.txn, &range)?;
         if trimmed as u64 != end - start {
             return Err(damaged("a log has a gap"));

@@ -2,8 +2,8 @@
 //!
 //! | table | key | value |
 //! | --- | --- | --- |
-//! | `events`, `actions`, `outcomes` | sequence | the dedup id's length (255: none), the dedup id, the record |
-//! | `dedup` | log, dedup id | sequence |
+//! | `events`, `actions`, `outcomes` | sequence | the record |
+//! | `events.ids`, `actions.ids`, `outcomes.ids` | sequence | the record's dedup id, where it has one |
 //! | `keys` | key | revision, value |
 //! | `meta` | `format` | version |
 //! | `meta` | `revision` | the last revision given to a key |
@@ -18,23 +18,22 @@ use rand::{Rng, SeedableRng};
 use tripline_event::Position;
 
 use super::FORMAT_VERSION;
-use crate::{Entry, Extent, Log, MAX_DEDUP_BYTES, Revision};
+use crate::{Entry, Extent, Log, Revision};
 
 pub(super) type Table = Database<Raw, Raw>;
 
 /// The tables of an environment, how many they are.
-pub(super) const TABLES: u32 = 6;
+pub(super) const TABLES: u32 = 8;
 
 const FORMAT: &[u8] = b"format";
 const LAST_REVISION: &[u8] = b"revision";
 const LOG_KEYS: [&[u8]; 3] = [b"log/events", b"log/actions", b"log/outcomes"];
-const NO_DEDUP: u8 = u8::MAX;
 
 /// The tables.
 #[derive(Clone, Copy)]
 pub(super) struct Tables {
     pub(super) logs: [Table; 3],
-    pub(super) dedup: Table,
+    pub(super) ids: [Table; 3],
     pub(super) keys: Table,
     pub(super) meta: Table,
 }
@@ -98,7 +97,7 @@ impl Tables {
         let mut table = |name| env.create_database::<Raw, Raw>(txn, Some(name));
         let tables = Self {
             logs: [table("events")?, table("actions")?, table("outcomes")?],
-            dedup: table("dedup")?,
+            ids: [table("events.ids")?, table("actions.ids")?, table("outcomes.ids")?],
             keys: table("keys")?,
             meta: table("meta")?,
         };
@@ -171,55 +170,12 @@ impl Tables {
 
     /// What the tables take, in pages.
     pub(super) fn pages(&self, txn: &RoTxn) -> heed::Result<usize> {
-        let [events, actions, outcomes] = self.logs;
         let mut pages = 0;
-        for table in [events, actions, outcomes, self.dedup, self.keys, self.meta] {
+        for table in self.logs.iter().chain(&self.ids).chain([&self.keys, &self.meta]) {
             let stat = table.remap_data_type::<DecodeIgnore>().stat(txn)?;
             pages += stat.branch_pages + stat.leaf_pages + stat.overflow_pages;
         }
         Ok(pages)
-    }
-}
-
-/// The key of a dedup id, on the stack.
-pub(super) struct DedupKey {
-    bytes: [u8; 1 + MAX_DEDUP_BYTES],
-    len: usize,
-}
-
-impl DedupKey {
-    /// `id` has at most [`MAX_DEDUP_BYTES`].
-    pub(super) fn new(log: Log, id: &[u8]) -> Self {
-        let mut bytes = [0; 1 + MAX_DEDUP_BYTES];
-        bytes[0] = match log {
-            Log::Events => b'e',
-            Log::Actions => b'a',
-            Log::Outcomes => b'o',
-        };
-        bytes[1..=id.len()].copy_from_slice(id);
-        Self { bytes, len: 1 + id.len() }
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-/// How a record begins that has this dedup id.
-pub(super) fn dedup_header(dedup: Option<&[u8]>) -> u8 {
-    // At most `MAX_DEDUP_BYTES`, which is below `NO_DEDUP`.
-    dedup.map_or(NO_DEDUP, |dedup| u8::try_from(dedup.len()).unwrap_or(NO_DEDUP))
-}
-
-/// The dedup id and the record.
-pub(super) fn decode_record(stored: &[u8]) -> heed::Result<(Option<&[u8]>, &[u8])> {
-    match stored.split_first() {
-        Some((&NO_DEDUP, record)) => Ok((None, record)),
-        Some((&len, rest)) if usize::from(len) <= rest.len().min(MAX_DEDUP_BYTES) => {
-            let (dedup, record) = rest.split_at(usize::from(len));
-            Ok((Some(dedup), record))
-        }
-        _ => Err(damaged("a record is shorter than it says")),
     }
 }
 

@@ -143,7 +143,6 @@ async fn a_store_that_takes_nothing_any_more_can_be_trimmed() {
     let mut batch = || {
         let append = |_| {
             number += 1;
-            // Scattered, so that the dedup ids of one trim are on many pages.
             let id = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes().repeat(8);
             Append { dedup: Some(id.into()), record: vec![7; 300].into() }
         };
@@ -186,7 +185,7 @@ fn bench() -> Bench {
     let Environment { env, tables, ledger } = Environment::open(dir.path(), 64 * MIB).unwrap();
     let store = Arc::new(Store { env, tables, directory });
     let ends = Arc::new(ledger.logs.map(|log| watch::Sender::new(log.next)));
-    let writer = Writer::new(Arc::clone(&store), ends, ledger).unwrap();
+    let writer = Writer::new(Arc::clone(&store), ends, ledger, 1000).unwrap();
     Bench { _dir: dir, store, writer }
 }
 
@@ -341,4 +340,67 @@ async fn what_is_no_backup_is_refused_and_leaves_the_store_as_it_was() {
     }
     let missing = restore(&dir.path().join("x"), &data, &OpenOptions::default(), true);
     assert!(missing.unwrap_err().to_string().contains("No such file"));
+}
+
+#[tokio::test]
+async fn the_dedup_ids_of_the_newest_records_are_known_also_after_a_restart() {
+    const WINDOW: u64 = 100;
+    let dir = tempfile::tempdir().unwrap();
+    let options = OpenOptions { dedup_records: WINDOW as usize, ..OpenOptions::default() };
+    let mut bus = EmbeddedBus::open(dir.path(), &options).unwrap();
+    let id = |number: u64| with_id(number.to_be_bytes().to_vec());
+    let mut newest = 0;
+    for round in 0..10 {
+        for _ in 0..37 {
+            newest += 1;
+            assert!(!bus.append(Log::Events, id(newest)).await.unwrap()[0].duplicate);
+        }
+        if round % 3 == 2 {
+            drop(bus);
+            bus = EmbeddedBus::open(dir.path(), &options).unwrap();
+        }
+        for known in newest.saturating_sub(WINDOW - 1).max(1)..=newest {
+            let again = bus.append(Log::Events, id(known)).await.unwrap()[0];
+            assert_eq!((again.duplicate, again.position.sequence), (true, known));
+        }
+    }
+    // What is older than twice the window is a new record.
+    assert!(!bus.append(Log::Events, id(1)).await.unwrap()[0].duplicate);
+}
+
+#[test]
+fn a_dedup_id_of_a_transaction_that_was_given_up_is_not_known() {
+    let mut bench = bench();
+    let (filled, mut answer) = append(Log::Events, records(10, 10));
+    bench.write(vec![filled]);
+    let end = answer.try_recv().unwrap().unwrap()[9].position;
+    let mut txn = bench.store.env.write_txn().unwrap();
+    bench.store.tables.logs[0].delete(&mut txn, &5_u64.to_be_bytes()).unwrap();
+    txn.commit().unwrap();
+    // The trim breaks the transaction that had taken both; each is then written alone.
+    let (first, mut first_answer) = append(Log::Events, with_id("a"));
+    let (second, mut second_answer) = append(Log::Events, with_id("b"));
+    let (breaks, _answer) = trim(Log::Events, end);
+    bench.write(vec![first, second, breaks]);
+    for (answer, position) in
+        [(&mut first_answer, end.next()), (&mut second_answer, end.next().next())]
+    {
+        let expected = Appended { position, duplicate: false };
+        assert_eq!(answer.try_recv().unwrap().unwrap(), [expected]);
+    }
+    let (again, mut again_answer) = append(Log::Events, with_id("b"));
+    bench.write(vec![again]);
+    let expected = Appended { position: end.next().next(), duplicate: true };
+    assert_eq!(again_answer.try_recv().unwrap().unwrap(), [expected]);
+}
+
+#[tokio::test]
+async fn a_trimmed_store_keeps_no_dedup_ids() {
+    let dir = tempfile::tempdir().unwrap();
+    let bus = open(dir.path());
+    bus.append(Log::Events, with_id("a")).await.unwrap();
+    bus.trim(Log::Events, next(&bus, Log::Events).await).await.unwrap();
+    let ids = bus.store.read(|tables, txn| tables.ids[0].len(txn)).unwrap();
+    assert_eq!(ids, 0);
+    assert!(!bus.append(Log::Events, with_id("a")).await.unwrap()[0].duplicate);
 }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, watch};
 
 use super::Store;
+use super::dedup::Dedup;
 use super::request::{Request, Work};
 use super::room::Volume;
 use super::tables::Ledger;
@@ -30,6 +31,7 @@ pub(super) struct Writer {
     volume: Volume,
     /// As it was committed.
     ledger: Ledger,
+    dedup: Dedup,
     scratch: Vec<u8>,
     condition: Condition,
 }
@@ -43,10 +45,19 @@ enum Condition {
 }
 
 impl Writer {
-    pub(super) fn new(store: Arc<Store>, ends: Arc<Ends>, ledger: Ledger) -> heed::Result<Self> {
+    /// A writer that knows the dedup ids of the newest `dedup_records` records of each log.
+    pub(super) fn new(
+        store: Arc<Store>,
+        ends: Arc<Ends>,
+        ledger: Ledger,
+        dedup_records: usize,
+    ) -> heed::Result<Self> {
         let volume = Volume::new(&store.env)?;
+        let txn = store.env.read_txn()?;
+        let dedup = Dedup::load(&txn, &store.tables, &ledger.logs, dedup_records)?;
+        drop(txn);
         let condition = Condition::Well;
-        Ok(Self { store, ends, volume, ledger, scratch: Vec::new(), condition })
+        Ok(Self { store, ends, volume, ledger, dedup, scratch: Vec::new(), condition })
     }
 
     /// Writes until nobody can ask any more. What was asked for by then is written.
@@ -97,6 +108,7 @@ impl Writer {
             tables,
             txn: &mut txn,
             ledger: &mut ledger,
+            dedup: &mut self.dedup,
             scratch: &mut self.scratch,
         };
         for request in group {
