@@ -102,21 +102,16 @@ fn name(metadata: &Map<String, Value>, action: &Action) -> Result<String, Trigge
     Ok(prefix + &suffix)
 }
 
-/// The prefix with what a name may not hold replaced by `-`.
+/// The prefix with what a name may not hold replaced by `-`; a letter or digit follows.
 fn sanitized(prefix: &str) -> String {
-    let allowed = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
-    let mut name = String::with_capacity(prefix.len());
-    for c in prefix.to_lowercase().chars() {
-        // A dot stands between letters or digits.
-        let dot = c == '.' && name.ends_with(|c: char| c.is_ascii_alphanumeric());
-        let c = allowed(c);
-        if c == '-' && name.ends_with('.') {
-            name.pop();
-        }
-        name.push(if dot { '.' } else { c });
-    }
-    let end = name.trim_end_matches('.').len();
-    name.replace_range(end.., &"-".repeat(name.len() - end));
+    let lower: Vec<char> = prefix.to_lowercase().chars().collect();
+    let alphanumeric = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let one = |(at, c): (usize, &char)| {
+        let before = at.checked_sub(1).is_some_and(|before| alphanumeric(&lower[before]));
+        let dot = *c == '.' && before && lower.get(at + 1).is_none_or(alphanumeric);
+        if dot || alphanumeric(c) { *c } else { '-' }
+    };
+    let name: String = lower.iter().enumerate().map(one).collect();
     name.trim_start_matches('-').to_owned()
 }
 
