@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tripline_event::{Clock, CorrelationId, EventId, EventKey, ObjectName, Position, Timestamp};
 
 use crate::{
@@ -42,7 +42,8 @@ impl RecordingSink {
     /// Waits for the first `count` ids.
     pub async fn first_ids(&self, count: usize) -> Vec<String> {
         let mut taken = self.taken.subscribe();
-        taken.wait_for(|taken| taken.len() >= count).await.unwrap();
+        let enough = taken.wait_for(|taken| taken.len() >= count);
+        timeout(DAY, enough).await.expect("too few events in a day").unwrap();
         self.ids()
     }
 
@@ -160,6 +161,11 @@ impl World {
         Self { sources, sink, clock, secrets }
     }
 
+    /// Shuts down, which must not take long.
+    pub async fn shutdown(&self) {
+        timeout(Duration::from_secs(20), self.sources.shutdown()).await.expect("hangs");
+    }
+
     /// Applies event sources, each a name and a spec; they must be right.
     pub fn apply(&self, objects: &[(&str, Value)]) {
         assert_eq!(self.sources.apply(definitions(objects)), []);
@@ -177,6 +183,9 @@ pub fn definitions(objects: &[(&str, Value)]) -> Vec<EventDefinition> {
     }
     all
 }
+
+/// The longest that a test in paused time waits for something.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Waits, in the time of the runtime, until `holds` does.
 pub async fn eventually(holds: impl Fn() -> bool) {

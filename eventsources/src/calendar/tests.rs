@@ -48,7 +48,7 @@ async fn a_tick_is_taken_at_its_time_and_its_nominal_time_is_its_id() {
     let late = taken[1].time.duration_since(tick("2026-03-04T05:07:00Z"));
     assert!((0..50).contains(&late.as_millis()), "{late:?}");
     assert_eq!(world.sources.status()[0].detail, "next tick at 2026-03-04T05:09:00Z");
-    world.sources.shutdown().await;
+    world.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,7 +168,20 @@ async fn a_changed_calendar_stops_before_it_starts_again_and_an_unchanged_one_go
     let status = world.sources.status().remove(0);
     assert_eq!(status.detail, "next tick at 2026-03-04T06:00:00Z");
     assert!(status.since > since);
-    world.sources.shutdown().await;
+    world.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_calendar_waits_for_the_tick_that_is_being_taken() {
+    let world = World::new("2026-03-04T05:00:30Z");
+    world.sink.open.send_replace(false);
+    world.apply(&[every("1h")]);
+    world.pass(1).await;
+    world.apply(&[every("30m")]);
+    world.pass(10).await;
+    assert_eq!(*world.sink.waiting.borrow(), 1);
+    world.sink.open.send_replace(true);
+    assert_eq!(world.sink.first_ids(2).await, ["2026-03-04T05:00:00Z", "2026-03-04T05:30:00Z"]);
 }
 
 #[test]

@@ -94,7 +94,7 @@ async fn every_case_is_answered_as_by_argo_events() {
         let is_event = status == 200 && path != "/health";
         assert_eq!(world.sink.taken().len() - taken, usize::from(is_event), "{request} {body:?}");
     }
-    world.sources.shutdown().await;
+    world.shutdown().await;
 }
 
 #[tokio::test]
@@ -291,7 +291,7 @@ async fn shutdown_finishes_the_request_in_flight_and_takes_no_other() {
     world.sink.waiting.subscribe().wait_for(|waiting| *waiting == 1).await.unwrap();
     let shutdown = tokio::spawn({
         let world = Arc::clone(&world);
-        async move { world.sources.shutdown().await }
+        async move { world.shutdown().await }
     });
     eventually(|| std::net::TcpStream::connect(&url[7..url.len() - 5]).is_err()).await;
     assert!(!shutdown.is_finished());
@@ -308,7 +308,7 @@ async fn a_request_that_panics_harms_no_other() {
     *world.sink.panics.lock().unwrap() = 1;
     assert!(client().post(world.url("/done")).body("1").send().await.is_err());
     assert_eq!(seen(world.post("/done", "1").await).await.0, 200);
-    world.sources.shutdown().await;
+    world.shutdown().await;
 }
 
 #[tokio::test]
@@ -325,7 +325,7 @@ async fn http2_without_tls_is_served_beside_http1() {
         );
     }
     assert_eq!(world.sink.taken().len(), 20);
-    world.sources.shutdown().await;
+    world.shutdown().await;
 }
 
 /// Sends bytes as they are and reads to the end.
@@ -333,7 +333,8 @@ async fn raw(world: &World, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(world.sources.addresses()[&12000]).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
+    let end = stream.read_to_end(&mut answer);
+    tokio::time::timeout(Duration::from_secs(300), end).await.expect("stays open").unwrap();
     String::from_utf8_lossy(&answer).into_owned()
 }
 
