@@ -10,10 +10,13 @@
 //! happens when clocks are changed is a stated rule ([`ClockChange`]). Zone data is
 //! bundled, so that the same build gives the same ticks on every machine.
 //!
+//! What becomes of the ticks, when runs overlap, were missed or fail, is decided by [`policy`].
+//!
 //! Not here: input or output, the clock of the machine and its time zone.
 
 pub mod clock_change;
 pub mod duration;
+pub mod policy;
 pub mod reading;
 pub mod robfig;
 mod search;
