@@ -4,9 +4,11 @@
 //! sockets and event sources; [`query`], [`control`] and [`cli`] are how it is looked at and
 //! told what to do.
 
+pub mod check;
 pub mod codes;
 pub mod control;
 pub mod daemon;
+pub mod demo;
 pub mod engine;
 pub mod graph;
 pub mod load;

@@ -13,14 +13,16 @@ pub struct Code {
     pub explanation: &'static str,
 }
 
-/// Defines each code as a constant and as a row of [`CODES`], so that none is forgotten.
+/// Defines each code of a crate as a constant and as a row of its table `CODES`, so that
+/// none is forgotten: `NAME = "TL0000", "title.", "explanation.";`
+#[macro_export]
 macro_rules! codes {
     ($($name:ident = $code:literal, $title:literal, $explanation:literal;)*) => {
         $(#[doc = $title] pub const $name: &str = $code;)*
 
         /// All codes of this crate, in their order.
-        pub const CODES: &[Code] =
-            &[$(Code { code: $code, title: $title, explanation: $explanation }),*];
+        pub const CODES: &[$crate::Code] =
+            &[$($crate::Code { code: $code, title: $title, explanation: $explanation }),*];
     };
 }
 

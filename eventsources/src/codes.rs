@@ -2,20 +2,7 @@
 //!
 //! A code never changes its meaning; one that is no longer used is not given out again.
 
-use tripline_config::Code;
-
-/// Defines each code as a constant and as a row of [`CODES`], so that none is forgotten.
-macro_rules! codes {
-    ($($name:ident = $code:literal, $title:literal, $explanation:literal;)*) => {
-        $(#[doc = $title] pub const $name: &str = $code;)*
-
-        /// All codes of this crate, in their order.
-        pub const CODES: &[Code] =
-            &[$(Code { code: $code, title: $title, explanation: $explanation }),*];
-    };
-}
-
-codes! {
+tripline_config::codes! {
     UNKNOWN_KIND = "TL0200", "A key of `spec` is no kind of event source.",
         "Events stand below the key of their kind, as in Argo Events: `webhook`, `calendar`, \
          `pubSub`, … Upper and lower case count.";

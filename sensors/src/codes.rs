@@ -1,38 +1,40 @@
-//! The codes of the problems that sensors can have: `tripline help CODE` explains one.
+//! The codes of the problems that sensors can have: `TL03` and two digits.
 
-/// A kind of filter, or a transform, that Tripline does not have yet.
-pub const FILTER_NOT_SUPPORTED: &str = "TL0301";
-/// A template in a parameter: Tripline does not have them yet.
-pub const TEMPLATE_NOT_SUPPORTED: &str = "TL0302";
-/// A regular expression that cannot be compiled.
-pub const BAD_REGEX: &str = "TL0303";
-/// A value that is not of the filter's type.
-pub const BAD_VALUE: &str = "TL0304";
-/// A filter's type that does not exist.
-pub const UNKNOWN_TYPE: &str = "TL0305";
-/// A comparator that does not exist or does not fit the type.
-pub const BAD_COMPARATOR: &str = "TL0306";
-/// A path that cannot be compiled or never finds anything.
-pub const BAD_PATH: &str = "TL0307";
-/// A field that must be given.
-pub const MISSING_FIELD: &str = "TL0308";
-/// A logical operator other than `and` and `or`.
-pub const BAD_OPERATOR: &str = "TL0309";
-/// A time filter that cannot be read.
-pub const BAD_TIME: &str = "TL0310";
-/// An expression that cannot be compiled, or names what is not there.
-pub const BAD_EXPRESSION: &str = "TL0311";
-/// A condition that cannot be compiled, or names an unknown dependency.
-pub const BAD_CONDITION: &str = "TL0312";
-/// A parameter of a dependency that the sensor does not have.
-pub const UNKNOWN_DEPENDENCY: &str = "TL0313";
-/// A place in the document that cannot be set.
-pub const BAD_DEST: &str = "TL0314";
-/// An operation other than `overwrite`, `append` and `prepend`.
-pub const UNKNOWN_OPERATION: &str = "TL0315";
-/// A filter that does not do what it seems to, or that no event can pass.
-pub const FILTER_MISLEADING: &str = "TL0316";
-/// A name that another has too.
-pub const NOT_UNIQUE: &str = "TL0317";
-/// More of something than a sensor may have.
-pub const TOO_MANY: &str = "TL0318";
+tripline_config::codes! {
+    FILTER_NOT_SUPPORTED = "TL0301", "A kind of filter or a transform that is not supported yet.",
+        "Argo Events has it, Tripline does not yet. The sensor is refused, since it would decide otherwise without it.";
+    TEMPLATE_NOT_SUPPORTED = "TL0302", "A template in a parameter: templates are not supported yet.",
+        "Use `dataKey` or `contextKey` where a value is to be taken as it is.";
+    BAD_REGEX = "TL0303", "A regular expression that cannot be compiled.",
+        "Filters of type `string` take regular expressions as Go has them (RE2): no look-around, no back-references.";
+    BAD_VALUE = "TL0304", "A value that is not of the filter's type.",
+        "The message says what was expected. Values are written as texts: `value: [\"5\"]`.";
+    UNKNOWN_TYPE = "TL0305", "A filter's type that does not exist.",
+        "A data filter is of type `string`, `number` or `bool`.";
+    BAD_COMPARATOR = "TL0306", "A comparator that does not exist, or does not fit the type.",
+        "Numbers have `=`, `!=`, `>`, `>=`, `<` and `<=`; texts have the first two; booleans are only compared for equality.";
+    BAD_PATH = "TL0307", "A path that cannot be compiled, or never finds anything.",
+        "Paths are those of gjson (`body.items.0.name`), or JSONPath where they begin with `$`.";
+    MISSING_FIELD = "TL0308", "A field that must be given.",
+        "Without it the sensor cannot decide.";
+    BAD_OPERATOR = "TL0309", "A logical operator other than `and` and `or`.",
+        "Argo Events takes everything but `or`, in lower case, for `and`.";
+    BAD_TIME = "TL0310", "A time, duration or schedule that cannot be read.",
+        "Times of day are `HH:MM:SS`, durations `90s` or `1h30m`, schedules cron expressions of five fields, zones IANA names.";
+    BAD_EXPRESSION = "TL0311", "An expression that cannot be compiled, or names what is not there.",
+        "Expressions of `exprs` are those of govaluate; each name in them is one of `fields`.";
+    BAD_CONDITION = "TL0312", "A condition that cannot be compiled, or names an unknown dependency.",
+        "Conditions are names of dependencies, `&&`, `||` and parentheses.";
+    UNKNOWN_DEPENDENCY = "TL0313", "A parameter of a dependency that the sensor does not have.",
+        "The parameter would never be set.";
+    BAD_DEST = "TL0314", "A place in the document that cannot be set.",
+        "`dest` is a path: names and numbers joined by dots.";
+    UNKNOWN_OPERATION = "TL0315", "An operation other than `overwrite`, `append` and `prepend`.",
+        "Argo Events fails when the trigger is carried out.";
+    FILTER_MISLEADING = "TL0316", "A filter that does not do what it seems to, or that no event can pass.",
+        "It does what it does in Argo Events; the message says what that is.";
+    NOT_UNIQUE = "TL0317", "A name that another has too.",
+        "Names of dependencies, and of triggers, are unique in a sensor.";
+    TOO_MANY = "TL0318", "More of something than a sensor may have.",
+        "Split the sensor.";
+}

@@ -1,18 +1,6 @@
 //! The codes of the problems that this crate reports: `TL04` and two digits.
 
-use tripline_config::Code;
-
-macro_rules! codes {
-    ($($name:ident = $code:literal, $title:literal, $explanation:literal;)*) => {
-        $(#[doc = $title] pub const $name: &str = $code;)*
-
-        /// All codes of this crate, in their order.
-        pub const CODES: &[Code] =
-            &[$(Code { code: $code, title: $title, explanation: $explanation }),*];
-    };
-}
-
-codes! {
+tripline_config::codes! {
     UNKNOWN_KIND = "TL0400", "The trigger has no kind that is known.",
         "A trigger's template has a name, conditions, and one kind: `argoWorkflow`, `http`, `log`, \
          or another of those that Argo Events has.";
