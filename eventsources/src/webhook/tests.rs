@@ -362,6 +362,12 @@ async fn a_body_that_is_too_large_is_answered_even_to_a_client_that_sends_all_of
     );
     let chunked = reqwest::Body::wrap_stream(stream);
     assert_eq!(seen(world.post("/done", chunked).await).await, (400, text.into()));
+    // This client looks for an answer only after the last byte.
+    let head = "POST /done HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: ";
+    let mut request = format!("{head}{}\r\n\r\n", large.len()).into_bytes();
+    request.extend(&large);
+    let answer = raw(&world, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with(text), "{answer}");
 }
 
 #[tokio::test]
