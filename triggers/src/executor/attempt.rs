@@ -64,6 +64,10 @@ impl Core {
                 let number = waiting.attempts + 1;
                 format!("expired before attempt {number} could be made; the last error: {error}")
             }
+            None if waiting.uncertain => format!(
+                "expired at {}; it was attempted before a restart, and what became of that is not known",
+                waiting.action.expires_at
+            ),
             None => format!("expired at {} before it was started", waiting.action.expires_at),
         };
         let events = self.events_of(&mut waiting).await;

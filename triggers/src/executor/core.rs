@@ -17,6 +17,9 @@ use super::{ExecutorParts, history};
 /// The longest sleep: the clock may be set while it lasts.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
+/// The most queues that are looked at before outcomes are written.
+const QUEUES_AT_ONCE: usize = 64;
+
 /// What the clones of an executor share.
 pub(super) struct Core {
     pub(super) parts: ExecutorParts,
@@ -64,7 +67,11 @@ impl Core {
 
     async fn dispatch(self: &Arc<Self>, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            self.start_what_is_due();
+            if self.start_what_is_due() {
+                // Outcomes are written by the same task: they get their turn.
+                tokio::task::yield_now().await;
+                continue;
+            }
             let sleep = self.until_next_timer();
             tokio::select! {
                 biased;
@@ -81,12 +88,13 @@ impl Core {
         Some(Duration::try_from(wait).unwrap_or_default().min(LONGEST_SLEEP))
     }
 
-    fn start_what_is_due(self: &Arc<Self>) {
+    /// Looks at some queues in which something may be done; whether there are more.
+    fn start_what_is_due(self: &Arc<Self>) -> bool {
         let now = self.parts.clock.now();
-        loop {
+        for _ in 0..QUEUES_AT_ONCE {
             // Its own statement: the lock is not held below.
             let next = self.state().next_dirty(now);
-            let Some((queue, head)) = next else { return };
+            let Some((queue, head)) = next else { return false };
             if let Some(head) = head {
                 let policy = self.parts.renderer.policy(&head);
                 let any_target_paused = self.state().any_target_paused();
@@ -100,6 +108,7 @@ impl Core {
                 self.spawn(async move { core.read_back(queue, from).await });
             }
         }
+        true
     }
 
     fn act(self: &Arc<Self>, queue: QueueId, step: Step) {

@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::world::{Answer, World};
@@ -44,6 +43,49 @@ async fn what_is_in_the_log_alone_is_waiting_and_open() {
     world.pass(SECOND).await;
     assert_eq!(world.executor.snapshot()[0].waiting, 0);
     assert_eq!(world.open().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_action_that_cannot_be_read_back_yet_is_open() {
+    let mut world = World::with_bound(4);
+    world.bus.set_faults(tripline_bus::memory::Faults {
+        fail_read: 1.0,
+        ..tripline_bus::memory::Faults::none()
+    });
+    let mut positions = Vec::new();
+    for event in names(0..8) {
+        let decided = world.decide("submit", &event).await;
+        positions.push(decided.0);
+        world.offer_with(decided, b"{}");
+    }
+    world.run();
+    world.pass(SECOND).await;
+    assert_eq!(world.seen_events("submit"), names(0..4));
+    assert_eq!(world.open().await, Some(positions[4]));
+    world.bus.set_faults(tripline_bus::memory::Faults::none());
+    world.pass(60 * SECOND).await;
+    assert_eq!(world.seen_events("submit"), names(0..8));
+    assert_eq!(world.open().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trigger_has_room_for_what_would_be_started_at_once() {
+    let mut world = World::with_bound(8);
+    world.policy("submit", TriggerPolicy { max_in_flight: 2, ..TriggerPolicy::default() });
+    world.answers("submit", &[Answer::Hang]);
+    world.run();
+    let mut room = Vec::new();
+    for event in names(0..4) {
+        let decided = world.decide("submit", &event).await;
+        room.push(world.executor.room(&decided.1));
+        world.offer(decided);
+        world.pass(SECOND).await;
+    }
+    assert_eq!(room, [2, 1, 0, 0]);
+    let (_, other) = world.decide("other", "e0").await;
+    assert_eq!(world.executor.room(&other), 8, "no more than fit into memory");
+    world.executor.pause(crate::executor::Scope::All, "a fire drill");
+    assert_eq!(world.executor.room(&other), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,22 +142,7 @@ async fn payloads_beyond_their_bound_are_read_when_they_are_needed() {
     let limits = Limits { payload_bytes_per_trigger: 10, ..Limits::default() };
     let mut world = World::with(tripline_bus::memory::MemoryStore::new(1), limits);
     for event in names(0..4) {
-        let (position, action) = world.decide("submit", &event).await;
-        let event = Arc::new(tripline_event::Event {
-            key: action.events[0].key.clone(),
-            id: action.events[0].id.clone(),
-            kind: "webhook".into(),
-            time: action.decided_at,
-            content_type: tripline_event::event::JSON.into(),
-            data: Some(bytes::Bytes::from_static(b"\"abcd\"")),
-            links: action.links.clone(),
-        });
-        world.executor.offer(crate::executor::Decided {
-            position,
-            action: Arc::new(action),
-            events: Some(vec![event]),
-            recovered: None,
-        });
+        world.offer_with(world.decide("submit", &event).await, b"\"abcd\"");
     }
     // Now only what is in memory can still be rendered.
     let end = world.bus.extent(Log::Events).await.unwrap().next;

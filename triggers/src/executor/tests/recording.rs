@@ -5,7 +5,7 @@ use tripline_bus::memory::Faults;
 use tripline_event::{Cause, OutcomeKind};
 
 use super::world::{Answer, World};
-use crate::executor::{Decided, Limits};
+use crate::executor::Limits;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -113,6 +113,7 @@ async fn after_the_run_is_dropped_no_attempt_goes_on() {
     world.kill().await;
     world.pass(10 * SECOND).await;
     assert_eq!(world.told().await, ["attempted 1"]);
+    assert_eq!(world.still_running(), 1, "the attempt did not reach its end");
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,18 +132,7 @@ async fn events_that_are_at_hand_are_not_read() {
     let mut world = World::new();
     world.bus.set_faults(Faults { fail_read: 1.0, ..Faults::none() });
     world.run();
-    let (position, action) = world.decide("submit", "e0").await;
-    let event = tripline_event::Event {
-        key: action.events[0].key.clone(),
-        id: action.events[0].id.clone(),
-        kind: "webhook".into(),
-        time: action.decided_at,
-        content_type: tripline_event::event::JSON.into(),
-        data: None,
-        links: action.links.clone(),
-    };
-    let events = Some(vec![Arc::new(event)]);
-    world.executor.offer(Decided { position, action: Arc::new(action), events, recovered: None });
+    world.offer_with(world.decide("submit", "e0").await, b"{}");
     world.pass(SECOND).await;
     assert_eq!(world.seen_events("submit"), ["e0"]);
 }
@@ -153,23 +143,13 @@ async fn a_dead_letter_that_the_bus_cannot_take_is_kept_without_its_payloads() {
     world.answers("submit", &[Answer::Refuse(Cause::Refused)]);
     world.run();
     // As an event it fits, as base64 in a dead letter it does not.
-    let huge = "x".repeat(tripline_bus::MAX_RECORD_BYTES * 7 / 10);
-    let attempted = |action: &mut tripline_event::Action| action.attempted = true;
-    let (position, action) = world.decide_with("submit", "e0", "{}", attempted).await;
-    let event = tripline_event::Event {
-        key: action.events[0].key.clone(),
-        id: action.events[0].id.clone(),
-        kind: "webhook".into(),
-        time: action.decided_at,
-        content_type: "text/plain".into(),
-        data: Some(bytes::Bytes::from(huge + "yyyyyyyyyyyyyy".repeat(60_000).as_str())),
-        links: action.links.clone(),
-    };
-    let events = Some(vec![Arc::new(event)]);
-    world.executor.offer(Decided { position, action: Arc::new(action), events, recovered: None });
+    let huge = "x".repeat(tripline_bus::MAX_RECORD_BYTES * 8 / 10);
+    world.offer_with(world.decide("submit", "e0").await, huge.as_bytes());
     world.pass(SECOND).await;
     let outcomes = world.outcomes().await;
-    let [OutcomeKind::DeadLettered(letter)] = outcomes.as_slice() else { panic!("{outcomes:?}") };
+    let [_, OutcomeKind::DeadLettered(letter)] = outcomes.as_slice() else {
+        panic!("{outcomes:?}")
+    };
     assert_eq!(letter.events[0].data, serde_json::Value::Null);
     assert!(letter.error.contains("no copy of the payloads"), "{}", letter.error);
     assert_eq!(world.open().await, None);

@@ -282,6 +282,21 @@ impl World {
         self.executor.offer(Decided { position, action, events: None, recovered: None });
     }
 
+    /// Hands an action over with its event at hand, as it is right after the decision.
+    pub(super) fn offer_with(&self, (position, action): (Position, Action), data: &[u8]) {
+        let event = Event {
+            key: action.events[0].key.clone(),
+            id: action.events[0].id.clone(),
+            kind: "webhook".into(),
+            time: action.decided_at,
+            content_type: tripline_event::event::JSON.into(),
+            data: Some(Bytes::copy_from_slice(data)),
+            links: action.links.clone(),
+        };
+        let (action, events) = (Arc::new(action), Some(vec![Arc::new(event)]));
+        self.executor.offer(Decided { position, action, events, recovered: None });
+    }
+
     /// Hands an action over as one that was read back at a start.
     pub(super) fn recover(&self, (position, action): (Position, Action), prior_attempts: u32) {
         let recovered = Some(Recovered { prior_attempts });
@@ -333,6 +348,11 @@ impl World {
     /// How many attempts ever ran at once.
     pub(super) fn most_at_once(&self) -> usize {
         self.target.running.lock().unwrap().1
+    }
+
+    /// How many attempts have begun and not ended.
+    pub(super) fn still_running(&self) -> usize {
+        self.target.running.lock().unwrap().0
     }
 
     /// How often appends of outcomes failed.
