@@ -172,7 +172,7 @@ fn excerpt(event: &Event) -> String {
 }
 
 /// `text` on one line, and `max` characters of it at most.
-pub(super) fn shortened(text: &str, max: usize) -> String {
+pub(crate) fn shortened(text: &str, max: usize) -> String {
     let mut line: String =
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(max + 1).collect();
     if let Some((cut, _)) = line.char_indices().nth(max) {

@@ -1,0 +1,691 @@
+//! What can be typed.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tripline_event::Clock as _;
+use tripline_event::name::DEFAULT_NAMESPACE;
+
+use super::output::Format;
+use super::when::{When, duration};
+use crate::control::api::Finished;
+use crate::query::{Filter, Match};
+
+/// An event-driven sensor and trigger daemon: reads Argo Events YAML, keeps every event,
+/// submits each workflow once.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tripline",
+    version,
+    disable_help_subcommand = true,
+    propagate_version = true,
+    after_help = EXITS,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXITS: &str = "\
+Exit codes:
+  0  done
+  1  something was found, or failed
+  2  the command line makes no sense
+  3  the daemon, its bus or its data directory cannot be reached
+  4  there is no such thing
+
+Begin with:
+  tripline demo                 the main job, shown
+  tripline init && tripline run .
+  tripline help trace           one command
+  tripline help TL0304          one code of a message";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows the main job: a message goes in, a workflow comes out.
+    #[command(
+        after_help = "Examples:\n  tripline demo\n  tripline demo --data /tmp/demo     keep what it wrote"
+    )]
+    Demo(DemoArgs),
+    /// Writes a commented starter: an event source and a sensor.
+    #[command(
+        after_help = "Examples:\n  tripline init\n  tripline init build-then-deploy --dir deploys"
+    )]
+    Init(InitArgs),
+    /// Starts the daemon on these files.
+    #[command(
+        after_help = "Examples:\n  tripline run .\n  helm template . | tripline run -\n  tripline run ci.yaml --data /srv/tripline --bind 0.0.0.0"
+    )]
+    Run(RunArgs),
+    /// Validates files; exits with 1 where anything is wrong.
+    #[command(
+        after_help = "Examples:\n  tripline check .\n  helm template . | tripline check -\n  tripline check . --output sarif > findings.sarif"
+    )]
+    Check(CheckArgs),
+    /// Sends an event into the running daemon, as its event source would.
+    #[command(
+        after_help = "Examples:\n  tripline publish ci/builds/completed --body '{\"action\": \"completed\"}'\n  tripline publish ci/builds/completed --body @build.json --id build-4711\n  ./build | tripline publish ci/builds/completed --body -"
+    )]
+    Publish(PublishArgs),
+    /// One screen: what is down, behind, failing, paused.
+    #[command(
+        after_help = "Examples:\n  tripline status\n  tripline status --output json | jq .deadLetters"
+    )]
+    Status(AskArgs),
+    /// Lists events.
+    #[command(
+        after_help = "Examples:\n  tripline events --since 10m\n  tripline events --source builds --match 'body.sha=4f2a*'\n  tripline events -f --output json"
+    )]
+    Events(ListArgs),
+    /// Lists actions: what was decided.
+    #[command(
+        after_help = "Examples:\n  tripline actions --sensor deploy --since 1h\n  tripline actions -f"
+    )]
+    Actions(ListArgs),
+    /// Lists outcomes: what became of events, actions and workflows.
+    #[command(
+        after_help = "Examples:\n  tripline outcomes --sensor deploy\n  tripline outcomes -f --correlation build-4711"
+    )]
+    Outcomes(ListArgs),
+    /// The workflows that the local target has recorded.
+    #[command(subcommand, disable_help_subcommand = true)]
+    Workflows(WorkflowsCommand),
+    /// Lists sensors: what they wait for, hold, and did.
+    #[command(after_help = "Examples:\n  tripline sensors")]
+    Sensors(AskArgs),
+    /// The timeline of a chain, from any of its ids.
+    #[command(
+        after_help = "A handle is a correlation id, an event's or upstream message's id, an action's id or its\nbeginning, a workflow's name (with its namespace or without), or a position.\n\nExamples:\n  tripline trace build-4711\n  tripline trace ci/deploy-x7k2p\n  tripline trace b0169c91 --output json"
+    )]
+    Trace(TraceArgs),
+    /// Dead letters: what is not carried out.
+    #[command(subcommand, disable_help_subcommand = true)]
+    Dlq(DlqCommand),
+    /// Starts nothing more: of a sensor, a trigger, a target, or at all.
+    #[command(
+        after_help = "Examples:\n  tripline pause all --for 30m --reason 'database upgrade'\n  tripline pause sensor/ci/deploy\n  tripline pause trigger/ci/deploy/submit\n  tripline pause target/local"
+    )]
+    Pause(PauseArgs),
+    /// Takes a pause back.
+    #[command(after_help = "Examples:\n  tripline resume all\n  tripline resume sensor/ci/deploy")]
+    Resume(ResumeArgs),
+    /// Drops actions that wait; without --yes it only says which.
+    #[command(
+        after_help = "Examples:\n  tripline drop sensor/ci/deploy\n  tripline drop sensor/ci/deploy --yes --reason 'obsolete'"
+    )]
+    Drop(DropArgs),
+    /// Reads the daemon's files again; --confirm takes a reload that is held into force.
+    #[command(after_help = "Examples:\n  tripline reload\n  tripline reload --confirm")]
+    Reload(ReloadArgs),
+    /// The connections: source, event, sensor, trigger, and what their workflows publish.
+    #[command(
+        after_help = "Examples:\n  tripline graph\n  tripline graph --format dot | dot -Tsvg > graph.svg\n  tripline graph --format mermaid ci.yaml     from files, without a daemon"
+    )]
+    Graph(GraphArgs),
+    /// Copies the store to a file, also while the daemon runs.
+    #[command(after_help = "Examples:\n  tripline backup /backups/tripline-monday")]
+    Backup(BackupArgs),
+    /// Puts a backup into the data directory, which no daemon may be using.
+    #[command(
+        after_help = "Examples:\n  tripline restore /backups/tripline-monday --data /srv/tripline"
+    )]
+    Restore(RestoreArgs),
+    /// Prints completions for a shell.
+    #[command(
+        after_help = "Examples:\n  tripline completions bash > /etc/bash_completion.d/tripline"
+    )]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Explains a command, or the code of a message.
+    #[command(after_help = "Examples:\n  tripline help dlq retry\n  tripline help TL0304")]
+    Help {
+        /// A command or a code.
+        topic: Vec<String>,
+    },
+    /// Prints the version.
+    #[command(after_help = "Examples:\n  tripline version")]
+    Version,
+}
+
+/// Where everything durable is.
+#[derive(Args, Clone, Debug)]
+pub struct DataArgs {
+    /// The data directory. By default $XDG_STATE_HOME/tripline, else
+    /// ~/.local/state/tripline; for root, /var/lib/tripline.
+    #[arg(long, env = "TRIPLINE_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+impl DataArgs {
+    /// The data directory.
+    pub fn path(&self) -> PathBuf {
+        let environment =
+            |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        self.data.clone().unwrap_or_else(|| {
+            default_data(
+                rustix::process::getuid().is_root(),
+                environment("XDG_STATE_HOME"),
+                environment("HOME"),
+            )
+        })
+    }
+}
+
+pub(super) fn default_data(root: bool, state: Option<PathBuf>, home: Option<PathBuf>) -> PathBuf {
+    match (root, state, home) {
+        (true, ..) => PathBuf::from("/var/lib/tripline"),
+        (false, Some(state), _) => state.join("tripline"),
+        (false, None, Some(home)) => home.join(".local/state/tripline"),
+        (false, None, None) => PathBuf::from("tripline-data"),
+    }
+}
+
+/// Who is asked.
+#[derive(Args, Clone, Debug)]
+pub struct ServerArgs {
+    /// Where it is, if not elsewhere.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Ask the daemon at this URL, not the one that runs on the data directory.
+    #[arg(long, env = "TRIPLINE_SERVER", value_name = "URL", conflicts_with = "data")]
+    pub server: Option<String>,
+    /// A file that holds the token for --server.
+    #[arg(long, env = "TRIPLINE_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Who is asked, and how the answer is printed.
+#[derive(Args, Clone, Debug)]
+pub struct AskArgs {
+    /// Who is asked.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
+}
+
+/// Which records.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FilterArgs {
+    /// Not before this: a span (10m, 2h, 3d) or a time (2026-11-21T03:00:00Z).
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<When>,
+    /// Before this.
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<When>,
+    /// Of this namespace; here and below, * and ? stand for any text and any character.
+    #[arg(short, long, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// Of this event source.
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// Of this event.
+    #[arg(long, value_name = "NAME")]
+    pub event: Option<String>,
+    /// Of this sensor.
+    #[arg(long, value_name = "NAME")]
+    pub sensor: Option<String>,
+    /// Of this trigger.
+    #[arg(long, value_name = "NAME")]
+    pub trigger: Option<String>,
+    /// Of the chain with this correlation id.
+    #[arg(long, value_name = "ID")]
+    pub correlation: Option<String>,
+    /// Whose event has such a value at this path; may be given several times.
+    #[arg(long = "match", value_name = "PATH=PATTERN")]
+    pub matches: Vec<Match>,
+}
+
+impl FilterArgs {
+    /// The filter, as seen now.
+    pub fn filter(&self) -> Filter {
+        let now = tripline_event::SystemClock.now();
+        let Self { namespace, source, event, sensor, trigger, correlation, matches, .. } =
+            self.clone();
+        Filter {
+            since: self.since.map(|when| when.before(now)),
+            until: self.until.map(|when| when.before(now)),
+            namespace,
+            source,
+            event,
+            sensor,
+            trigger,
+            correlation,
+            matches,
+            markers: false,
+        }
+    }
+}
+
+/// `events`, `actions`, `outcomes`.
+#[derive(Args, Clone, Debug)]
+pub struct ListArgs {
+    /// Which.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// How many, the newest.
+    #[arg(short, long, default_value_t = crate::query::DEFAULT_LIMIT, value_name = "COUNT")]
+    pub limit: usize,
+    /// Go on with what comes.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Of events, the records of time and plans too.
+    #[arg(long)]
+    pub all: bool,
+    /// Who is asked.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// `trace`.
+#[derive(Args, Clone, Debug)]
+pub struct TraceArgs {
+    /// Any id of the chain.
+    pub handle: String,
+    /// Who is asked.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// `demo`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// Keep what it writes in this directory; by default it is removed at the end.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
+}
+
+/// `init`.
+#[derive(Args, Clone, Debug)]
+pub struct InitArgs {
+    /// What for.
+    #[arg(value_name = "USE", value_enum, default_value_t)]
+    pub usage: super::init::Use,
+    /// Where to; it is made if it is not there.
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+/// `run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// Files, folders, or `-` for the standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Where everything durable is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// How long to wait for another daemon to let the data directory go, such as 30s.
+    #[arg(long, value_parser = duration, value_name = "SPAN")]
+    pub lock_wait: Option<Duration>,
+    /// The address that webhooks listen on.
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub bind: IpAddr,
+    /// Where /healthz, /readyz and /metrics are.
+    #[arg(long, default_value = "127.0.0.1:7777", value_name = "ADDRESS:PORT")]
+    pub operations: SocketAddr,
+    /// Serve no /healthz, /readyz and /metrics.
+    #[arg(long, conflicts_with = "operations")]
+    pub no_operations: bool,
+    /// Serve the control API at this address too, to those with a token.
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "control_tokens")]
+    pub control: Option<SocketAddr>,
+    /// A file of lines `read NAME TOKEN` and `operate NAME TOKEN`.
+    #[arg(long, value_name = "FILE", requires = "control")]
+    pub control_tokens: Option<PathBuf>,
+    /// Where workflows go.
+    #[arg(long, value_enum, value_name = "TARGET")]
+    pub target: Option<Target>,
+    /// A folder of secrets, in the shape of mounted Secrets: NAME/KEY.
+    #[arg(long, value_name = "DIR")]
+    pub secrets: Option<PathBuf>,
+    /// Secrets may also be TRIPLINE_SECRET_NAME_KEY in the environment.
+    #[arg(long)]
+    pub secrets_from_env: bool,
+    /// Refuse to start if anything in the files is refused.
+    #[arg(long)]
+    pub strict: bool,
+    /// Do not take changed files up while running.
+    #[arg(long)]
+    pub no_watch: bool,
+    /// How long stopping may take.
+    #[arg(long, value_parser = duration, default_value = "25s", value_name = "SPAN")]
+    pub grace: Duration,
+    /// How the log is written.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// What is logged: a level, or levels of parts (info,tripline_triggers=debug).
+    #[arg(long, env = "TRIPLINE_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+}
+
+/// Where workflows go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// They are kept in the data directory as recorded, and do not run.
+    Local,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// `check`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// Files, folders, or `-` for the standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Warnings are errors.
+    #[arg(long)]
+    pub strict: bool,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: CheckFormat,
+    /// A folder of secrets, in the shape of mounted Secrets.
+    #[arg(long, value_name = "DIR")]
+    pub secrets: Option<PathBuf>,
+}
+
+/// How `check` prints what it finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// A line of JSON for each finding.
+    Json,
+    /// Annotations of GitHub's workflows.
+    Github,
+    /// The Static Analysis Results Interchange Format.
+    Sarif,
+}
+
+/// `publish`.
+#[derive(Args, Clone, Debug)]
+pub struct PublishArgs {
+    /// The event: [NAMESPACE/]SOURCE/EVENT.
+    #[arg(value_name = "EVENT")]
+    pub event: String,
+    /// The payload: JSON, @FILE, or - for the standard input.
+    #[arg(long, default_value = "{}", value_name = "JSON")]
+    pub body: String,
+    /// A header, as a producer would send it; may be given several times.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// The event's id: what is published twice with one id is one event.
+    #[arg(long)]
+    pub id: Option<String>,
+    /// The namespace, where EVENT names none.
+    #[arg(short, long, default_value = DEFAULT_NAMESPACE, value_name = "NAME")]
+    pub namespace: String,
+    /// Who is asked.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// `workflows`.
+#[derive(Debug, Subcommand)]
+pub enum WorkflowsCommand {
+    /// Lists them, newest last.
+    #[command(
+        after_help = "Examples:\n  tripline workflows list\n  tripline workflows list --phase Recorded -n ci"
+    )]
+    List {
+        /// Of this namespace.
+        #[arg(short, long, value_name = "NAME")]
+        namespace: Option<String>,
+        /// Of the chain with this correlation id.
+        #[arg(long, value_name = "ID")]
+        correlation: Option<String>,
+        /// In this phase: Recorded, Succeeded, Failed, Error.
+        #[arg(long, value_name = "PHASE")]
+        phase: Option<String>,
+        /// How many, the newest.
+        #[arg(short, long, default_value_t = crate::query::DEFAULT_LIMIT, value_name = "COUNT")]
+        limit: usize,
+        /// Who is asked.
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Prints one as it was submitted.
+    #[command(after_help = "Examples:\n  tripline workflows get ci/deploy-x7k2p")]
+    Get {
+        /// The workflow: [NAMESPACE/]NAME.
+        name: String,
+        /// Who is asked.
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Says that one has ended.
+    #[command(after_help = "Examples:\n  tripline workflows finish ci/deploy-x7k2p --phase Failed")]
+    Finish {
+        /// The workflow: [NAMESPACE/]NAME.
+        name: String,
+        /// How.
+        #[arg(long, value_enum, default_value = "Succeeded", value_name = "PHASE")]
+        phase: Finished,
+        /// Who is asked.
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+}
+
+/// `dlq`.
+#[derive(Debug, Subcommand)]
+pub enum DlqCommand {
+    /// Lists dead letters, newest last.
+    #[command(
+        after_help = "Examples:\n  tripline dlq list\n  tripline dlq list --by-cause\n  tripline dlq list --cause refused --sensor deploy"
+    )]
+    List {
+        /// Which.
+        #[command(flatten)]
+        which: LetterArgs,
+        /// Count them by cause, trigger and error.
+        #[arg(long)]
+        by_cause: bool,
+        /// Those that were retried or dropped too.
+        #[arg(long)]
+        closed: bool,
+        /// Who is asked.
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Shows one, with copies of its events.
+    #[command(after_help = "Examples:\n  tripline dlq show b0169c91")]
+    Show {
+        /// Its id, or the beginning of it.
+        id: String,
+        /// Who is asked.
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Sends dead letters back to be carried out.
+    #[command(
+        after_help = "Examples:\n  tripline dlq retry b0169c91\n  tripline dlq retry --all --cause exhausted"
+    )]
+    Retry {
+        /// Their ids, or the beginnings of them.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        ids: Vec<String>,
+        /// All that the filters let through.
+        #[arg(long)]
+        all: bool,
+        /// Which, with --all.
+        #[command(flatten)]
+        which: LetterArgs,
+        /// Who is asked.
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Gives dead letters up.
+    #[command(after_help = "Examples:\n  tripline dlq drop b0169c91 --reason 'obsolete'")]
+    Drop {
+        /// Their ids, or the beginnings of them.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        ids: Vec<String>,
+        /// All that the filters let through.
+        #[arg(long)]
+        all: bool,
+        /// Why.
+        #[arg(long)]
+        reason: Option<String>,
+        /// Which, with --all.
+        #[command(flatten)]
+        which: LetterArgs,
+        /// Who is asked.
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+}
+
+/// Which dead letters.
+#[derive(Args, Clone, Debug)]
+pub struct LetterArgs {
+    /// What their outcomes and events must fit.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Only of this cause: render, refused, exhausted, expired, nameTaken, unknown, loop,
+    /// parked, malformed.
+    #[arg(long, value_name = "CAUSE")]
+    pub cause: Option<String>,
+    /// How many, the newest.
+    #[arg(short, long, default_value_t = crate::query::DEFAULT_LIMIT, value_name = "COUNT")]
+    pub limit: usize,
+}
+
+/// What a command steers.
+#[derive(Args, Clone, Debug)]
+pub struct ScopeArgs {
+    /// all, sensor/[NAMESPACE/]NAME, trigger/[NAMESPACE/]SENSOR/NAME, or target/NAME.
+    pub what: String,
+    /// The namespace, where WHAT names none.
+    #[arg(short, long, default_value = DEFAULT_NAMESPACE, value_name = "NAME")]
+    pub namespace: String,
+}
+
+/// `pause`.
+#[derive(Args, Clone, Debug)]
+pub struct PauseArgs {
+    /// What.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// For how long, such as 30m; without it, until it is resumed.
+    #[arg(long = "for", alias = "until", value_name = "WHEN")]
+    pub until: Option<When>,
+    /// Why: others will see it.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Who is asked.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// `resume`.
+#[derive(Args, Clone, Debug)]
+pub struct ResumeArgs {
+    /// What.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// Who is asked.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// `drop`.
+#[derive(Args, Clone, Debug)]
+pub struct DropArgs {
+    /// What.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// Why.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Do it; without this it is only said what would be dropped.
+    #[arg(long)]
+    pub yes: bool,
+    /// Who is asked.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// `reload`.
+#[derive(Args, Clone, Debug)]
+pub struct ReloadArgs {
+    /// Take a reload that is held back into force.
+    #[arg(long)]
+    pub confirm: bool,
+    /// Who is asked.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// `graph`.
+#[derive(Args, Clone, Debug)]
+pub struct GraphArgs {
+    /// Files or folders; without any, what the running daemon has, with what flowed.
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// As what.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: GraphFormat,
+    /// Count what flowed since then.
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<When>,
+    /// Who is asked.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// How a graph is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// A tree.
+    #[default]
+    Text,
+    /// Graphviz.
+    Dot,
+    /// Mermaid.
+    Mermaid,
+}
+
+/// `backup`.
+#[derive(Args, Clone, Debug)]
+pub struct BackupArgs {
+    /// The file to write, on the daemon's machine; it must not be there yet.
+    pub file: PathBuf,
+    /// Who is asked.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// `restore`.
+#[derive(Args, Clone, Debug)]
+pub struct RestoreArgs {
+    /// The backup.
+    pub file: PathBuf,
+    /// Where to.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Replace what the data directory holds: it is lost.
+    #[arg(long)]
+    pub force: bool,
+}

@@ -1,0 +1,148 @@
+//! Which function carries which command out.
+
+use std::future::Future;
+use std::path::Path;
+
+use clap::CommandFactory as _;
+
+use super::args::{
+    AskArgs, BackupArgs, Cli, Command, GraphArgs, GraphFormat, InitArgs, RestoreArgs, ServerArgs,
+};
+use super::output::{Format, Output};
+use super::{CommandError, Exit, Programs, codes, init, letters, listing, overview, steering};
+use crate::control::{Address, Backend, ControlError};
+use crate::query::Graph;
+
+type Answer = Result<Exit, CommandError>;
+
+/// Carries a command out.
+pub fn dispatch(cli: Cli, programs: &dyn Programs) -> Answer {
+    match cli.command {
+        Command::Demo(args) => Ok(programs.demo(args)?),
+        Command::Run(args) => Ok(programs.run(args)?),
+        Command::Check(args) => Ok(programs.check(args)?),
+        Command::Init(args) => start(&args),
+        Command::Restore(args) => restore(&args),
+        Command::Graph(args) if !args.paths.is_empty() => {
+            let config = programs.graph(&args.paths)?;
+            graph(&Graph { config, ..Graph::default() }, &args)
+        }
+        Command::Completions { shell } => completions(shell),
+        Command::Help { topic } => codes::help(&topic, &mut Output::stdout(Format::Human)),
+        Command::Version => {
+            Output::stdout(Format::Human).line(concat!("tripline ", env!("CARGO_PKG_VERSION")))?;
+            Ok(Exit::Done)
+        }
+        Command::Publish(args) => asked(&args.ask.clone(), steering::publish(args)),
+        Command::Status(ask) => asked(&ask, overview::status),
+        Command::Sensors(ask) => asked(&ask, overview::sensors),
+        Command::Events(args) => asked(&args.ask.clone(), listing::events(args)),
+        Command::Actions(args) => asked(&args.ask.clone(), listing::actions(args)),
+        Command::Outcomes(args) => asked(&args.ask.clone(), listing::outcomes(args)),
+        Command::Trace(args) => asked(&args.ask.clone(), listing::trace(args)),
+        Command::Workflows(command) => listing::workflows(command),
+        Command::Dlq(command) => letters::dlq(command),
+        Command::Pause(args) => asked(&args.ask.clone(), steering::pause(args)),
+        Command::Resume(args) => asked(&args.ask.clone(), steering::resume(args)),
+        Command::Drop(args) => asked(&args.ask.clone(), steering::drop(args)),
+        Command::Reload(args) => asked(&args.ask.clone(), steering::reload(args)),
+        Command::Graph(args) => asked(&args.ask.clone(), overview::graph(args)),
+        Command::Backup(args) => asked(&args.ask.clone(), backup(args)),
+    }
+}
+
+/// Asks whoever answers, on a runtime of its own, and prints.
+pub(super) fn asked<F>(ask: &AskArgs, question: F) -> Answer
+where
+    F: AsyncFnOnce(&Backend, &mut Output) -> Answer,
+{
+    let address = address(&ask.server)?;
+    let mut output = Output::stdout(ask.output);
+    block_on(async {
+        let backend = Backend::open(&address).await?;
+        question(&backend, &mut output).await
+    })
+}
+
+fn block_on(future: impl Future<Output = Answer>) -> Answer {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(CommandError::Io)?.block_on(future)
+}
+
+fn address(args: &ServerArgs) -> Result<Address, CommandError> {
+    let Some(url) = &args.server else { return Ok(Address::Directory(args.data.path())) };
+    let token = match &args.token_file {
+        None => None,
+        Some(path) => Some(token(path)?),
+    };
+    Ok(Address::Url { url: url.clone(), token })
+}
+
+fn token(path: &Path) -> Result<String, ControlError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        ControlError::Invalid(format!("token file {}: {error}", path.display()))
+    })?;
+    Ok(text.trim().to_owned())
+}
+
+fn start(args: &InitArgs) -> Answer {
+    let mut output = Output::stdout(Format::Human);
+    for path in init::init(args.usage, &args.dir)? {
+        output.line(format_args!("wrote {}", path.display()))?;
+    }
+    let dir = args.dir.display();
+    output.line(format_args!(
+        "\nNext:\n  tripline check {dir}\n  tripline run {dir}\n  curl -d '{{\"action\": \"completed\", \"correlation_id\": \"build-1\"}}' http://localhost:12000/builds"
+    ))?;
+    Ok(Exit::Done)
+}
+
+fn completions(shell: clap_complete::Shell) -> Answer {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tripline", &mut text);
+    Output::stdout(Format::Human).text(&String::from_utf8_lossy(&text))?;
+    Ok(Exit::Done)
+}
+
+fn restore(args: &RestoreArgs) -> Answer {
+    use tripline_bus::embedded::{OpenOptions, restore};
+    let data = args.data.path();
+    restore(&args.file, &data, &OpenOptions::default(), args.force)
+        .map_err(|error| ControlError::Failed(error.to_string()))?;
+    Output::stdout(Format::Human).line(format_args!(
+        "{} holds what {} held",
+        data.display(),
+        args.file.display()
+    ))?;
+    Ok(Exit::Done)
+}
+
+fn backup(args: BackupArgs) -> impl AsyncFnOnce(&Backend, &mut Output) -> Answer {
+    async move |backend: &Backend, output: &mut Output| {
+        let path = std::path::absolute(&args.file)?;
+        let bytes = backend.backup(&path).await?;
+        if output.is_json() {
+            output.json(&serde_json::json!({"path": path, "bytes": bytes}))?;
+        } else {
+            output.line(format_args!("wrote {} ({bytes} bytes)", path.display()))?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn graph(graph: &Graph, args: &GraphArgs) -> Answer {
+    draw(graph, args.format, &mut Output::stdout(args.ask.output))?;
+    Ok(Exit::Done)
+}
+
+/// Prints a graph.
+pub(super) fn draw(graph: &Graph, format: GraphFormat, output: &mut Output) -> std::io::Result<()> {
+    if output.is_json() {
+        return output.json(graph);
+    }
+    output.text(&match format {
+        GraphFormat::Text => graph.text(),
+        GraphFormat::Dot => graph.dot(),
+        GraphFormat::Mermaid => graph.mermaid(),
+    })
+}
