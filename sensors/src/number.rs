@@ -122,6 +122,19 @@ pub(crate) fn format_float(value: f64) -> String {
     value.to_string()
 }
 
+/// The shortest text that reads back as `value`, as Go's `%v` writes it: with an exponent
+/// below 1e-4 and from 1e21 on.
+pub(crate) fn display_float(value: f64) -> String {
+    let size = value.abs();
+    if !value.is_finite() || size == 0.0 || (1e-4..1e21).contains(&size) {
+        return format_float(value);
+    }
+    let text = format!("{value:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
+    format!("{mantissa}e{sign}{digits:0>2}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,10 @@
 
 #[path = "conformance/conditions.rs"]
 mod conditions;
+#[path = "conformance/event.rs"]
+mod event;
+#[path = "conformance/filters.rs"]
+mod filters;
 #[path = "conformance/gjson.rs"]
 mod gjson;
 #[path = "conformance/report.rs"]
@@ -44,6 +48,15 @@ fn conditions() {
             _ => report::Verdict::NotYet("sequences"),
         };
         report.add(&case, verdict);
+    }
+    report.finish();
+}
+
+#[test]
+fn filters() {
+    let mut report = Report::new("filters");
+    for case in cases("filters") {
+        report.add(&case, filters::run(&case));
     }
     report.finish();
 }
