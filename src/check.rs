@@ -1,7 +1,8 @@
 //! `tripline check`: every mistake in files, without running anything.
 
-use tripline_config::{Code, Diagnostic, Input, Severity, output};
+use tripline_config::{Diagnostic, Input, Severity, output};
 
+use crate::codes;
 use crate::engine::definitions::Definitions;
 use crate::load::{self, Configuration};
 
@@ -54,7 +55,7 @@ impl Report {
             }
             Format::Json => output::json(diagnostics),
             Format::Github => output::github(diagnostics),
-            Format::Sarif => output::sarif(diagnostics, &explain),
+            Format::Sarif => output::sarif(diagnostics, &codes::explain),
         }
     }
 
@@ -80,22 +81,4 @@ impl Report {
 
 fn several(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
-/// What a code means, whichever part of Tripline gives it.
-pub fn explain(code: &str) -> Option<&'static Code> {
-    codes().find(|known| known.code == code)
-}
-
-/// All codes, in order.
-pub fn codes() -> impl Iterator<Item = &'static Code> {
-    [
-        tripline_config::codes::CODES,
-        tripline_eventsources::codes::CODES,
-        tripline_sensors::codes::CODES,
-        tripline_triggers::codes::CODES,
-        crate::codes::CODES,
-    ]
-    .into_iter()
-    .flatten()
 }

@@ -20,3 +20,21 @@ tripline_config::codes! {
     TRIGGER_VALUE = "TL0508", "A value in the trigger cannot be used.",
         "The message says what was expected.";
 }
+
+/// Every code that a message can carry, whichever part of Tripline gives it.
+pub fn all() -> impl Iterator<Item = &'static tripline_config::Code> {
+    [
+        tripline_config::codes::CODES,
+        tripline_eventsources::codes::CODES,
+        tripline_sensors::codes::CODES,
+        tripline_triggers::codes::CODES,
+        CODES,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// What a code means.
+pub fn explain(code: &str) -> Option<&'static tripline_config::Code> {
+    all().find(|known| known.code == code)
+}

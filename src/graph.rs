@@ -3,10 +3,33 @@
 use serde_json::Value;
 
 use crate::engine::definitions::CompiledSensor;
-use crate::query::graph::GraphTrigger;
+use crate::load::Configuration;
+use crate::query::GraphConfig;
+use crate::query::graph::{GraphDependency, GraphSensor, GraphSource, GraphTrigger};
+
+/// The connections that a configuration makes.
+pub fn config(configuration: &Configuration) -> GraphConfig {
+    let sources = configuration.events().into_iter();
+    let sources = sources.map(|event| GraphSource { key: event.key, kind: event.kind.to_owned() });
+    let sensors = configuration.sensors.iter().map(|(name, loaded)| GraphSensor {
+        name: name.clone(),
+        dependencies: dependencies(&loaded.compiled),
+        triggers: triggers(&loaded.compiled),
+    });
+    GraphConfig { sources: sources.collect(), sensors: sensors.collect() }
+}
+
+fn dependencies(compiled: &CompiledSensor) -> Vec<GraphDependency> {
+    let dependencies = compiled.sensor.dependencies.iter().map(|dependency| GraphDependency {
+        name: dependency.name.clone(),
+        source: dependency.key.source.clone(),
+        event: dependency.key.name.clone(),
+    });
+    dependencies.collect()
+}
 
 /// The triggers of a sensor, each with where it acts.
-pub fn triggers(compiled: &CompiledSensor) -> Vec<GraphTrigger> {
+fn triggers(compiled: &CompiledSensor) -> Vec<GraphTrigger> {
     let templates = compiled.sensor.spec.triggers.iter().filter_map(|trigger| trigger.template.as_ref());
     let triggers = templates.filter_map(|template| {
         let (kind, config) = template.kind()?;

@@ -5,6 +5,7 @@
 //! told what to do.
 
 pub mod check;
+pub mod cli;
 pub mod codes;
 pub mod control;
 pub mod daemon;
@@ -12,4 +13,5 @@ pub mod demo;
 pub mod engine;
 pub mod graph;
 pub mod load;
+pub mod program;
 pub mod query;

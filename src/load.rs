@@ -212,7 +212,7 @@ impl Loader<'_> {
     fn event_source(&mut self, object: Object) {
         let null = Value::Null;
         let spec = object.value.get("spec").unwrap_or(&null);
-        let (events, problems) = tripline_eventsources::events(&object.name, spec);
+        let (events, problems) = tripline_eventsources::events_in(Dialect::of(&object.api_version), &object.name, spec);
         if !self.refuse(&object, problems) {
             let name = object.name.clone();
             self.configuration.sources.insert(name.clone(), LoadedSource { name, events });

@@ -19,7 +19,6 @@ use crate::control::api::{
 use crate::control::daemon::{Answering, Daemon, DropWaiting, Pause};
 use crate::control::{ControlError, scope};
 use crate::query::dead_letter::{self, Answer, Done};
-use crate::query::graph::{GraphDependency, GraphSensor, GraphSource};
 use crate::query::{GraphConfig, extents};
 
 fn unreachable(error: impl std::fmt::Display) -> ControlError {
@@ -266,35 +265,6 @@ impl Shared {
             invalid: self.invalid(),
         }
     }
-
-    fn graph_config(&self) -> GraphConfig {
-        let configuration = self.configuration.load();
-        let sources = configuration
-            .events()
-            .into_iter()
-            .map(|event| GraphSource { key: event.key, kind: event.kind.to_owned() })
-            .collect();
-        let sensors = configuration
-            .sensors
-            .iter()
-            .map(|(name, loaded)| GraphSensor {
-                name: name.clone(),
-                dependencies: loaded
-                    .compiled
-                    .sensor
-                    .dependencies
-                    .iter()
-                    .map(|dependency| GraphDependency {
-                        name: dependency.name.clone(),
-                        source: dependency.key.source.clone(),
-                        event: dependency.key.name.clone(),
-                    })
-                    .collect(),
-                triggers: crate::graph::triggers(&loaded.compiled),
-            })
-            .collect();
-        GraphConfig { sources, sensors }
-    }
 }
 
 /// The shape of a webhook's event: `header` and `body`.
@@ -328,7 +298,7 @@ impl Daemon for Shared {
     }
 
     fn graph(&self) -> Answering<'_, GraphConfig> {
-        Box::pin(async { Ok(self.graph_config()) })
+        Box::pin(async { Ok(crate::graph::config(&self.configuration.load())) })
     }
 
     fn publish(&self, request: PublishRequest) -> Answering<'_, Accepted> {

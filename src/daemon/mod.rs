@@ -131,7 +131,6 @@ pub(crate) struct Shared {
     pub(crate) secrets: Arc<SecretStore>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) counts: Arc<Counts>,
-    pub(crate) local: Arc<LocalTarget>,
     pub(crate) inputs: Vec<Input>,
     pub(crate) configuration: ArcSwap<Configuration>,
     /// A reload that waits to be confirmed, and why.
@@ -224,7 +223,6 @@ impl Daemon {
             secrets,
             metrics,
             counts,
-            local,
             inputs: options.inputs.clone(),
             configuration: ArcSwap::default(),
             held: Mutex::new(None),

@@ -265,7 +265,7 @@ impl World {
             }
         }
         loop {
-            match life.engine.publish(&definitions).await {
+            match life.engine.publisher().publish(&definitions).await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.is_transient() => sleep(Duration::from_millis(200)).await,
                 Err(error) => return Err(Violation(format!("the plan is refused: {error:?}"))),

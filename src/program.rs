@@ -1,0 +1,182 @@
+//! What the commands run that are more than a question: the daemon, `check`, `demo`.
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tripline_config::Input;
+
+use crate::check;
+use crate::cli::args::{CheckArgs, CheckFormat, DemoArgs, LogFormat, RunArgs};
+use crate::cli::{Exit, Programs};
+use crate::daemon::{Daemon, LOCAL_TARGET, Options};
+use crate::engine::definitions::Definitions;
+use crate::graph;
+use crate::load;
+use crate::query::GraphConfig;
+
+/// The most that is read from the standard input.
+const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The programs of this binary.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Binary;
+
+impl Programs for Binary {
+    fn run(&self, args: RunArgs) -> anyhow::Result<Exit> {
+        log_to_stderr(&args.log, args.log_format)?;
+        let options = options(&args)?;
+        runtime()?.block_on(run(options))
+    }
+
+    fn check(&self, args: CheckArgs) -> anyhow::Result<Exit> {
+        let report = check::check(&inputs(&args.paths)?, args.strict);
+        let format = match args.output {
+            CheckFormat::Human => check::Format::Human,
+            CheckFormat::Json => check::Format::Json,
+            CheckFormat::Github => check::Format::Github,
+            CheckFormat::Sarif => check::Format::Sarif,
+        };
+        let colour = coloured();
+        std::io::stdout().write_all(report.render(format, colour).as_bytes())?;
+        Ok(if report.is_ok() { Exit::Done } else { Exit::Findings })
+    }
+
+    fn demo(&self, args: DemoArgs) -> anyhow::Result<Exit> {
+        log_to_stderr("warn", LogFormat::Text)?;
+        let data = match args.data {
+            Some(data) => data,
+            None => demo_data()?,
+        };
+        let mut stdout = std::io::stdout();
+        runtime()?.block_on(crate::demo::demo(data, &mut stdout, coloured()))?;
+        Ok(Exit::Done)
+    }
+
+    fn graph(&self, paths: &[PathBuf]) -> anyhow::Result<GraphConfig> {
+        let configuration = load::load(&inputs(paths)?, &Definitions::default());
+        for diagnostic in configuration.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()) {
+            eprintln!("{diagnostic}");
+        }
+        Ok(graph::config(&configuration))
+    }
+}
+
+fn coloured() -> bool {
+    anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+}
+
+/// What the demo writes is kept, so that the commands that it ends with work.
+fn demo_data() -> anyhow::Result<PathBuf> {
+    let state = std::env::var_os("XDG_STATE_HOME").filter(|state| !state.is_empty()).map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"));
+    let state = state.or(home).context("neither HOME nor XDG_STATE_HOME is set: give --data")?;
+    Ok(state.join("tripline-demo"))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
+    let input = |path: &PathBuf| {
+        if path.as_os_str() != "-" {
+            return Ok(Input::Path(path.clone()));
+        }
+        let mut text = Vec::new();
+        std::io::stdin().take(MAX_INPUT_BYTES + 1).read_to_end(&mut text).context("standard input cannot be read")?;
+        anyhow::ensure!(text.len() as u64 <= MAX_INPUT_BYTES, "standard input is longer than {MAX_INPUT_BYTES} bytes");
+        Ok(Input::text("<stdin>", text))
+    };
+    paths.iter().map(input).collect()
+}
+
+fn options(args: &RunArgs) -> anyhow::Result<Options> {
+    let mut options = Options::new(inputs(&args.paths)?, args.data.path());
+    options.lock_wait = args.lock_wait;
+    options.bind = args.bind;
+    options.operations = (!args.no_operations).then_some(args.operations);
+    options.control = args.control.zip(args.control_tokens.clone());
+    options.secrets_folder.clone_from(&args.secrets);
+    options.secrets_from_environment = args.secrets_from_env;
+    options.strict = args.strict;
+    options.watch = !args.no_watch;
+    options.grace = args.grace;
+    Ok(options)
+}
+
+fn log_to_stderr(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).context("--log")?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let set = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    set.map_err(|error| anyhow::anyhow!("the log cannot be set up: {error}"))
+}
+
+async fn run(options: Options) -> anyhow::Result<Exit> {
+    let data = options.data.clone();
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone())?);
+    let daemon = Daemon::start(options).await?;
+    let configuration = daemon.configuration();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        target = LOCAL_TARGET,
+        data = %data.display(),
+        event_sources = configuration.sources.len(),
+        sensors = configuration.sensors.len(),
+        invalid = configuration.invalid.len(),
+        "Tripline runs; workflows are recorded in the target `{LOCAL_TARGET}`, no cluster is touched"
+    );
+    for (kind, count) in &configuration.skipped {
+        tracing::info!(count, "skipped {kind}: it is not Tripline's");
+    }
+    if configuration.is_empty() {
+        tracing::warn!("no event source and no sensor was found: the daemon waits for files to change");
+    }
+    for (port, address) in daemon.addresses() {
+        tracing::info!(%address, "webhooks of port {port}");
+    }
+    if let Some(address) = daemon.operations() {
+        tracing::info!("http://{address}/healthz, /readyz and /metrics");
+    }
+    daemon.run(stop).await?;
+    Ok(Exit::Done)
+}
+
+/// The first SIGTERM or SIGINT stops in the grace period; a second one ends at once, which
+/// loses nothing either.
+fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        for again in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if again {
+                tracing::warn!("ended at once: what is open is gone on with at the next start");
+                std::process::exit(1);
+            }
+            stop.cancel();
+        }
+    })
+}
+
+/// Prepares what is global to the process.
+///
+/// # Errors
+/// Never in a process that does it once.
+pub fn prepare() -> anyhow::Result<()> {
+    let installed = rustls::crypto::ring::default_provider().install_default();
+    installed.map_err(|_| anyhow::anyhow!("a TLS provider was chosen before"))
+}
+
