@@ -9,7 +9,7 @@ use super::args::{
     AskArgs, BackupArgs, Cli, Command, GraphArgs, GraphFormat, InitArgs, RestoreArgs, ServerArgs,
 };
 use super::output::{Format, Output};
-use super::{CommandError, Exit, Programs, codes, init, letters, listing, overview, steering};
+use super::{CommandError, Exit, Programs, help, init, letters, listing, overview, steering};
 use crate::control::{Address, Backend, ControlError};
 use crate::query::Graph;
 
@@ -28,7 +28,7 @@ pub fn dispatch(cli: Cli, programs: &dyn Programs) -> Answer {
             graph(&Graph { config, ..Graph::default() }, &args)
         }
         Command::Completions { shell } => completions(shell),
-        Command::Help { topic } => codes::help(&topic, &mut Output::stdout(Format::Human)),
+        Command::Help { topic } => help::help(&topic, &mut Output::stdout(Format::Human)),
         Command::Version => {
             Output::stdout(Format::Human).line(concat!("tripline ", env!("CARGO_PKG_VERSION")))?;
             Ok(Exit::Done)
@@ -92,7 +92,7 @@ fn start(args: &InitArgs) -> Answer {
     }
     let dir = args.dir.display();
     output.line(format_args!(
-        "\nNext:\n  tripline check {dir}\n  tripline run {dir}\n  curl -d '{{\"action\": \"completed\", \"correlation_id\": \"build-1\"}}' http://localhost:12000/builds"
+        "\nNext:\n  tripline check {dir}\n  tripline run {dir}\n  curl -H 'Content-Type: application/json' -d '{{\"action\": \"completed\", \"correlation_id\": \"build-1\"}}' http://localhost:12000/builds"
     ))?;
     Ok(Exit::Done)
 }

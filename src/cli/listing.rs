@@ -11,6 +11,7 @@ use super::output::{Output, note};
 use super::{CommandError, Exit};
 use crate::control::api::FinishRequest;
 use crate::control::{Backend, ControlError, Items, routes};
+use crate::query::timeline::several;
 use crate::query::{Filter, Item, LogExtent, Trace, Unknown};
 
 type Answer = Result<Exit, CommandError>;
@@ -115,11 +116,10 @@ pub(super) fn trace(args: TraceArgs) -> impl AsyncFnOnce(&Backend, &mut Output) 
 pub(super) fn looked(unknown: &Unknown) -> String {
     let mut text = format!("nothing is known of `{}`; looked in:", unknown.handle);
     for LogExtent { log, records, oldest, newest, .. } in &unknown.looked {
+        let records = several(usize::try_from(*records).unwrap_or(usize::MAX), "record");
         let extent = match (oldest, newest) {
-            (Some(oldest), Some(newest)) => {
-                format!("{records} records, from {oldest:.0} to {newest:.0}")
-            }
-            _ => format!("{records} records"),
+            (Some(oldest), Some(newest)) => format!("{records}, from {oldest:.0} to {newest:.0}"),
+            _ => records,
         };
         text.push_str(&format!("\n  {log:<9} {extent}"));
     }

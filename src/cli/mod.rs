@@ -9,8 +9,8 @@
 //! Not here: the daemon, checking, the demonstration.
 
 pub mod args;
-pub mod codes;
 pub mod dispatch;
+mod help;
 pub mod init;
 mod letters;
 mod listing;

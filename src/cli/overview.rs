@@ -9,6 +9,7 @@ use super::{CommandError, Exit};
 use crate::control::Backend;
 use crate::control::api::{QueueStatus, SensorStatus, Status};
 use crate::query::relative::{age, span};
+use crate::query::timeline::several;
 
 type Answer = Result<Exit, CommandError>;
 
@@ -70,10 +71,10 @@ fn print(status: &Status, now: Timestamp, output: &mut Output) -> std::io::Resul
 fn running(status: &Status, now: Timestamp, output: &mut Output) -> std::io::Result<()> {
     let down = status.sources.iter().filter(|source| !source.ready).count();
     output.line(format_args!(
-        "{} events of event sources ({down} down), {} sensors, {} records not evaluated yet",
-        status.sources.len(),
-        status.sensors,
-        status.lag
+        "{} ({down} down), {}, {} not evaluated yet",
+        several(status.sources.len(), "source"),
+        several(status.sensors, "sensor"),
+        several(usize::try_from(status.lag).unwrap_or(usize::MAX), "record"),
     ))?;
     if let Some(why) = &status.held_reload {
         let text =

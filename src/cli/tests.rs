@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use super::args::{Cli, Command, default_data};
 use super::output::{Format, Output};
-use super::{CommandError, Exit, codes};
+use super::{CommandError, Exit};
 use crate::control::ControlError;
 
 #[test]
@@ -118,7 +118,7 @@ fn help(topic: &[&str]) -> (Result<Exit, CommandError>, String) {
     let paper = Paper::default();
     let mut output = Output::plain(Box::new(paper.clone()), Format::Human);
     let topic: Vec<String> = topic.iter().map(|word| (*word).to_owned()).collect();
-    let result = codes::help(&topic, &mut output);
+    let result = super::help::help(&topic, &mut output);
     (result, paper.text())
 }
 
@@ -133,7 +133,7 @@ fn help_explains_commands_and_codes() {
         assert_eq!(result.unwrap(), Exit::Done);
         assert!(text.contains(expected), "{topic:?}: {text}");
     }
-    for code in codes::all() {
+    for code in crate::codes::all() {
         let (result, text) = help(&[&code.code.to_lowercase()]);
         assert_eq!(result.unwrap(), Exit::Done);
         assert!(text.contains(code.title) && text.contains(code.explanation), "{text}");
@@ -152,7 +152,7 @@ fn a_topic_that_is_not_there_is_not_found_and_another_is_suggested() {
 #[test]
 fn no_two_mistakes_have_one_code() {
     let mut seen = std::collections::BTreeSet::new();
-    for code in codes::all() {
+    for code in crate::codes::all() {
         assert!(seen.insert(code.code), "{} is there twice", code.code);
     }
     assert!(seen.len() > 20);

@@ -185,7 +185,7 @@ fn line(text: &mut String, args: std::fmt::Arguments<'_>) {
 }
 
 /// `1 event`, `2 events`.
-pub(super) fn several(count: usize, what: &str) -> String {
+pub(crate) fn several(count: usize, what: &str) -> String {
     match (count, what.ends_with('s')) {
         (1, _) => format!("1 {what}"),
         (_, true) => format!("{count} {what}es"),

@@ -1,27 +1,17 @@
 //! `tripline help`: commands, and the codes of mistakes.
 
 use clap::CommandFactory as _;
-use tripline_config::Code;
 
 use super::{Cli, CommandError, Exit, Output};
+use crate::codes;
 use crate::control::ControlError;
-
-/// Every code that a message can carry.
-pub fn all() -> impl Iterator<Item = &'static Code> {
-    tripline_config::codes::CODES
-        .iter()
-        .chain(tripline_eventsources::codes::CODES)
-        .chain(tripline_triggers::codes::CODES)
-        .chain(tripline_sensors::codes::CODES)
-        .chain(crate::codes::CODES)
-}
 
 /// Explains a command, a code, or everything.
 pub fn help(topic: &[String], output: &mut Output) -> Result<Exit, CommandError> {
     let mut command = Cli::command();
     command.build();
     if let [word] = topic
-        && let Some(code) = all().find(|code| code.code.eq_ignore_ascii_case(word))
+        && let Some(code) = codes::all().find(|code| code.code.eq_ignore_ascii_case(word))
     {
         output.heading(&format!("{}: {}", code.code, code.title))?;
         output.line("")?;
@@ -33,7 +23,7 @@ pub fn help(topic: &[String], output: &mut Output) -> Result<Exit, CommandError>
         let names: Vec<String> =
             found.get_subcommands().map(|known| known.get_name().to_owned()).collect();
         if !names.contains(word) {
-            let codes = all().map(|code| code.code.to_owned());
+            let codes = codes::all().map(|code| code.code.to_owned());
             return Err(
                 ControlError::NotFound(unknown(word, names.into_iter().chain(codes))).into()
             );
