@@ -36,6 +36,7 @@ pub enum RecordError {
 /// A record of the EVENTS log. Everything that the evaluator may depend on is one:
 /// there is no other input to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all records are events")]
 pub enum EventsRecord {
     /// An event was accepted.
     Event(Event),
@@ -139,7 +140,6 @@ struct EventOut<'a> {
     data_base64: Option<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_json(content_type: &&str) -> bool {
     *content_type == JSON
 }

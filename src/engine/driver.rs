@@ -29,6 +29,8 @@ use super::retry::Retry;
 
 /// The most records that are evaluated before their actions are written.
 const BATCH: usize = 512;
+/// The most actions that are appended at once.
+const ACTIONS_AT_ONCE: usize = 1024;
 
 /// When a checkpoint is written.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +126,10 @@ impl Driver {
                 self.idle(from, &stop).await?;
                 continue;
             }
-            self.evaluate(&records, &stop).await?;
+            if !self.evaluate(&records, &stop).await? {
+                // What was decided is not durable: no checkpoint. It is decided again.
+                return Ok(());
+            }
             self.tell_progress(records.len() == BATCH).await;
             if self.since_checkpoint >= self.every.records {
                 self.checkpoint().await?;
@@ -205,7 +210,8 @@ impl Driver {
         }
     }
 
-    async fn evaluate(&mut self, records: &[Stored], stop: &CancellationToken) -> Result<(), DriverError> {
+    /// False where it was stopped before everything that was decided is durable.
+    async fn evaluate(&mut self, records: &[Stored], stop: &CancellationToken) -> Result<bool, DriverError> {
         let mut batch = Batch::default();
         for stored in records {
             let record = EventsRecord::decode(&stored.record)
@@ -217,7 +223,17 @@ impl Driver {
             self.checkpoint().await?;
         }
         self.append_duplicates(batch.duplicates).await;
-        self.append_actions(batch.actions, stop).await
+        let mut actions = batch.actions.into_iter();
+        loop {
+            // As many as the bus takes at once, whatever a batch of events leads to.
+            let part: Vec<_> = actions.by_ref().take(ACTIONS_AT_ONCE).collect();
+            if part.is_empty() {
+                return Ok(true);
+            }
+            if !self.append_actions(part, stop).await? {
+                return Ok(false);
+            }
+        }
     }
 
     async fn apply(&mut self, position: Position, record: EventsRecord, batch: &mut Batch) -> Result<(), DriverError> {
@@ -287,16 +303,13 @@ impl Driver {
         }
     }
 
-    /// Appends what was decided, each action once. When the bus does not answer, what it
+    /// Appends what was decided, each action once; false where it was stopped before that. When the bus does not answer, what it
     /// has is found out by reading, since it may have taken the actions all the same.
     async fn append_actions(
         &mut self,
         mut actions: Vec<(Action, Option<Arc<Event>>)>,
         stop: &CancellationToken,
-    ) -> Result<(), DriverError> {
-        if actions.is_empty() {
-            return Ok(());
-        }
+    ) -> Result<bool, DriverError> {
         self.mark_attempted(&mut actions);
         let mut retry = Retry::new(&self.observer, "actions cannot be appended");
         let mut found: HashMap<ActionId, Position> = HashMap::new();
@@ -316,9 +329,8 @@ impl Driver {
                     return Err(DriverError::Actions(error));
                 }
                 Err(error) => {
-                    // Even when stopping: what was decided is written or decided again.
                     if !retry.pause(&error, stop).await {
-                        return Ok(());
+                        return Ok(false);
                     }
                     self.look_for(&mut found).await;
                 }
@@ -329,7 +341,7 @@ impl Driver {
                 self.offer(position, action, event);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// An action that will be started as soon as it is durable says so itself, and needs no

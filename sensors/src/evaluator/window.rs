@@ -73,7 +73,7 @@ impl Window {
             });
         }
         let number = segments.len() - 1;
-        let Some(last) = segments.back_mut() else { return None };
+        let last = segments.back_mut()?;
         #[expect(clippy::cast_possible_truncation, reason = "a segment begins anew before that")]
         let offset = (sequence - last.base) as u32;
         let mut entry = [0; ENTRY];

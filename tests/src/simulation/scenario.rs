@@ -69,7 +69,7 @@ impl Scenario {
     /// The run of that seed.
     pub fn of(seed: u64) -> Self {
         let random = &mut SmallRng::seed_from_u64(seed);
-        let lives = random.random_range(0..=3);
+        let lives = random.random_range(0..=4);
         let mut crashes: Vec<_> = (0..lives).map(|_| within(random, ACTIVE)).collect();
         crashes.sort();
         // Every fourth run is without trouble, so that this is tried too.

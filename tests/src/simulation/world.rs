@@ -175,8 +175,14 @@ impl World {
             }
             sleep_until(crash).await;
             ingest.send_replace(None);
-            life.bus.kill();
-            life.engine.kill();
+            if number % 3 == 2 {
+                // This one is asked to stop. Where its bus fails it does not end in time.
+                life.engine.stop(Duration::from_secs(25)).await;
+                life.bus.kill();
+            } else {
+                life.bus.kill();
+                life.engine.kill();
+            }
         }
         let life = self.start(self.scenario.crashes.len(), ingest).await?;
         self.change_plans(&life).await?;
