@@ -177,7 +177,7 @@ impl<'p> Translator<'p> {
         self.out.insert_str(atom.end, &sign);
         let mut end = atom.end + sign.len();
         if atom.weight > 0 || self.out[atom.start..atom.end].ends_with(['*', '+', '?', '}']) {
-            self.out.insert_str(atom.end, ")");
+            self.out.insert(atom.end, ')');
             self.out.insert_str(atom.start, "(?:");
             end += 4;
         }

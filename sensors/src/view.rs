@@ -12,6 +12,8 @@ pub struct EventView<'a> {
     pub id: &'a str,
     /// The event source's name.
     pub source: &'a str,
+    /// `specversion`: always `1.0`.
+    pub specversion: &'a str,
     /// The CloudEvents type: the kind of the event source.
     pub kind: &'a str,
     /// The event's name.
@@ -32,6 +34,7 @@ impl<'a> EventView<'a> {
         Self {
             id: event.id.as_str(),
             source: &event.key.source,
+            specversion: "1.0",
             kind: &event.kind,
             subject: &event.key.name,
             content_type: &event.content_type,

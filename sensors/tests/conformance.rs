@@ -14,6 +14,8 @@ mod event;
 mod filters;
 #[path = "conformance/gjson.rs"]
 mod gjson;
+#[path = "conformance/parameters.rs"]
+mod parameters;
 #[path = "conformance/report.rs"]
 mod report;
 #[path = "conformance/sjson.rs"]
@@ -57,6 +59,24 @@ fn filters() {
     let mut report = Report::new("filters");
     for case in cases("filters") {
         report.add(&case, filters::run(&case));
+    }
+    report.finish();
+}
+
+#[test]
+fn params() {
+    let mut report = Report::new("params");
+    for case in cases("params") {
+        report.add(&case, parameters::run(&case));
+    }
+    report.finish();
+}
+
+#[test]
+fn payloads() {
+    let mut report = Report::new("payloads");
+    for case in cases("payloads") {
+        report.add(&case, parameters::run(&case));
     }
     report.finish();
 }

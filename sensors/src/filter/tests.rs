@@ -9,6 +9,7 @@ fn view(data: &str) -> EventView<'_> {
     EventView {
         id: "e-1",
         source: "webhook",
+        specversion: "1.0",
         kind: "webhook",
         subject: "build",
         content_type: "application/json",

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Answer;
 
 /// The most bytes of a value that a trace keeps.
-pub const MAX_FOUND_BYTES: usize = 256;
+const MAX_FOUND_BYTES: usize = 256;
 
 /// A step for each filter that was looked at, in the order of evaluation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -21,8 +21,8 @@ pub struct TraceStep {
     pub field: String,
     /// The path or attribute that was looked at, or the expression.
     pub path: String,
-    /// The value that was found there, as text, at most [`MAX_FOUND_BYTES`] of it; `None`:
-    /// nothing is there.
+    /// The value that was found there, as text, cut behind 256 bytes; `None`: nothing is
+    /// there.
     pub found: Option<String>,
     /// What was wanted: `= completed | done`.
     pub wanted: String,

@@ -10,6 +10,7 @@ pub fn view(event: &Value) -> EventView<'_> {
     EventView {
         id: text(context, "id"),
         source: text(context, "source"),
+        specversion: text(context, "specversion"),
         kind: text(context, "type"),
         subject: text(context, "subject"),
         content_type: text(context, "datacontenttype"),

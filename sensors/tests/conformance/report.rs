@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// The cases of the file `name`.
 pub fn cases(name: &str) -> Vec<Value> {
@@ -14,7 +15,25 @@ pub fn cases(name: &str) -> Vec<Value> {
     let path = folder.join(format!("{name}.json"));
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let cases: Vec<&RawValue> =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    cases.iter().map(|case| with_resource_text(case)).collect()
+}
+
+/// The case, with its `resource` also as the text that it was fed in as: a parsed object
+/// has lost the order of its keys, and all but one of equal keys.
+fn with_resource_text(case: &RawValue) -> Value {
+    #[derive(serde::Deserialize)]
+    struct Resource<'a> {
+        #[serde(borrow)]
+        resource: Option<&'a RawValue>,
+    }
+    let mut value: Value = serde_json::from_str(case.get()).expect("a case is an object");
+    let resource: Resource<'_> = serde_json::from_str(case.get()).expect("a case is an object");
+    if let Some(resource) = resource.resource {
+        value["resourceText"] = resource.get().into();
+    }
+    value
 }
 
 /// The text of a field; empty where there is none.
