@@ -1,3 +1,13 @@
 //! End to end, crash tests and benchmarks against the real daemon; and the simulation.
 
+pub mod daemon;
+pub mod docs;
+pub mod load;
+pub mod ports;
+pub mod proc;
+pub mod resources;
+pub mod set_checker;
+#[cfg(feature = "simulation")]
 pub mod simulation;
+pub mod sink;
+pub mod store;

@@ -1,0 +1,181 @@
+//! What is measured: a process that takes events.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure};
+use tripline_bus::Log;
+use tripline_tests::daemon::{Daemon, Place, SOON};
+use tripline_tests::load::{Connection, Requests};
+use tripline_tests::ports::free_port;
+use tripline_tests::resources::{event_source, http_sensor, workflow_sensor};
+use tripline_tests::sink::Sink;
+use tripline_tests::store::Store;
+
+/// The sensor's `maxInFlight`.
+const MAX_IN_FLIGHT: u32 = 64;
+/// How long nothing may be done while something is left to do.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// A process that takes events at an address.
+pub struct Subject {
+    title: &'static str,
+    /// Where events are sent.
+    pub address: SocketAddr,
+    process: Process,
+    /// Where they end, and how many it had been sent before.
+    sink: Option<(Sink, u64)>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+enum Process {
+    Baseline(Baseline),
+    Daemon(Box<(Place, Daemon)>),
+}
+
+/// A process that is killed when it is dropped.
+struct Baseline(Child);
+
+impl Subject {
+    /// Starts what a row measures.
+    pub async fn start(row: &str, directory: &Path, sink: &Sink) -> anyhow::Result<Self> {
+        match row {
+            "echo" => Self::baseline("bare echo", row, directory, None).await,
+            "bare" => Self::baseline("bare path", row, directory, Some(sink)).await,
+            "http" => Self::daemon("webhook → HTTP trigger", directory, Some(sink)).await,
+            "workflow" => Self::daemon("webhook → workflow", directory, None).await,
+            other => bail!("there is no row `{other}`: echo, disk, bare, http, workflow"),
+        }
+    }
+
+    async fn baseline(
+        title: &'static str,
+        row: &str,
+        directory: &Path,
+        sink: Option<&Sink>,
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir_in(directory)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--serve", row, "--listen", &address.to_string()]);
+        command.arg("--directory").arg(folder.path()).stdin(Stdio::null());
+        if let Some(sink) = sink {
+            command.args(["--sink", &sink.url()]);
+        }
+        let child = command.spawn()?;
+        let sink = sink.map(|sink| (sink.clone(), sink.count()));
+        let process = Process::Baseline(Baseline(child));
+        let subject = Self { title, address, process, sink, _folder: Some(folder) };
+        let deadline = Instant::now() + SOON;
+        while Connection::open(address).await.is_err() {
+            ensure!(Instant::now() < deadline, "{title} does not listen");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(subject)
+    }
+
+    async fn daemon(
+        title: &'static str,
+        directory: &Path,
+        sink: Option<&Sink>,
+    ) -> anyhow::Result<Self> {
+        let place = Place::below(directory)?;
+        place.write("event-source.yaml", &event_source(place.port))?;
+        let sensor = match sink {
+            Some(sink) => http_sensor("notify", &sink.url(), MAX_IN_FLIGHT),
+            None => workflow_sensor("deploy"),
+        };
+        place.write("sensor.yaml", &sensor)?;
+        let daemon = place.start().await?;
+        let sink = sink.map(|sink| (sink.clone(), sink.count()));
+        let address = place.webhook();
+        let process = Process::Daemon(Box::new((place, daemon)));
+        Ok(Self { title, address, process, sink, _folder: None })
+    }
+
+    /// What the row is called.
+    pub fn title(&self) -> &'static str {
+        self.title
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        match &self.process {
+            Process::Baseline(Baseline(child)) => child.id(),
+            Process::Daemon(both) => both.1.pid(),
+        }
+    }
+
+    /// The sink where events end, if there is one.
+    pub fn sink(&self) -> Option<&Sink> {
+        self.sink.as_ref().map(|(sink, _)| sink)
+    }
+
+    /// Waits until `events` events in all have reached their end.
+    pub async fn has_done(&self, events: u64) -> anyhow::Result<()> {
+        if let Some((sink, before)) = &self.sink {
+            return sink.has_received(before + events, QUIET).await;
+        }
+        let Process::Daemon(both) = &self.process else { return Ok(()) };
+        let (mut last, mut since) = (0, Instant::now());
+        loop {
+            let done = triggered(&both.1).await?;
+            if done >= events {
+                return Ok(());
+            }
+            if done > last {
+                (last, since) = (done, Instant::now());
+            }
+            ensure!(since.elapsed() < QUIET, "{done} of {events} were carried out");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Asserts that everything was on while it was measured, and ends the process.
+    pub async fn finish(self, events: u64) -> anyhow::Result<()> {
+        let Process::Daemon(both) = self.process else { return Ok(()) };
+        let (place, daemon) = *both;
+        let sent = daemon.metric("argo_events_events_sent_total").await? as u64;
+        ensure!(sent == events, "the metric of events says {sent}, sent were {events}");
+        let done = triggered(&daemon).await?;
+        ensure!(done == events, "the metric of actions says {done}, events are {events}");
+
+        let mut request = Vec::new();
+        Requests::new(self.address, "/builds").write(0, &mut request);
+        let answer = Connection::open(self.address).await?.exchange(&request).await?;
+        ensure!(answer.status == 200 && answer.duplicate, "a repeated id was answered {answer:?}");
+        let duplicates = daemon.metric("tripline_events_duplicate_total").await?;
+        ensure!(duplicates == 1.0, "the metric of duplicates says {duplicates}");
+        daemon.settled(SOON).await?;
+        let ended = daemon.stop().await?;
+        ensure!(ended.status.success(), "{}:\n{}", ended.status, ended.stderr);
+
+        let store = Store::open(&place.data())?;
+        for log in Log::ALL {
+            let records = store.appended(log).await?;
+            ensure!(
+                records >= events,
+                "the {} log has {records} records of {events} events",
+                log.as_str()
+            );
+        }
+        let Some((sink, before)) = self.sink else { return Ok(()) };
+        ensure!(sink.count() == before + events, "a repeated id has reached the sink");
+        Ok(())
+    }
+}
+
+async fn triggered(daemon: &Daemon) -> anyhow::Result<u64> {
+    // Before the first action there is no series.
+    Ok(daemon.metric("argo_events_action_triggered_total").await.unwrap_or(0.0) as u64)
+}
+
+impl Drop for Baseline {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed, and that is as good.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
