@@ -25,7 +25,7 @@ pub fn dispatch(cli: Cli, programs: &dyn Programs) -> Answer {
         Command::Restore(args) => restore(&args),
         Command::Graph(args) if !args.paths.is_empty() => {
             let config = programs.graph(&args.paths)?;
-            graph(&Graph { config, ..Graph::default() }, &args)
+            graph(&Graph::of_config(config), &args)
         }
         Command::Completions { shell } => completions(shell),
         Command::Help { topic } => help::help(&topic, &mut Output::stdout(Format::Human)),

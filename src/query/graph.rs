@@ -78,6 +78,8 @@ pub struct GraphTrigger {
 pub struct Graph {
     /// The connections that the configuration makes.
     pub config: GraphConfig,
+    /// Whether it was counted what flowed; if not, there is only `config`.
+    pub counted: bool,
     /// From when on was counted; none for all that is kept.
     pub since: Option<Timestamp>,
     /// How many events of each key there were, also of keys that are not configured.
@@ -113,6 +115,11 @@ pub struct Published {
 }
 
 impl Graph {
+    /// The connections alone, without a bus.
+    pub fn of_config(config: GraphConfig) -> Self {
+        Self { config, ..Self::default() }
+    }
+
     /// Counts what flowed along the configured connections since `since`.
     pub async fn new(
         bus: &dyn Bus,
@@ -134,6 +141,7 @@ impl Graph {
         }
         Ok(Self {
             config,
+            counted: true,
             since,
             events: counts.events.into_iter().collect(),
             triggers: counts.triggers.into_iter().collect(),

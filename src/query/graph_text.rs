@@ -12,8 +12,8 @@ impl Graph {
     pub fn text(&self) -> String {
         let mut tree = Tree::default();
         for source in &self.config.sources {
-            let count = several(whole(self.count_of(&source.key)), "event");
-            tree.line(0, &format!("{}  {}, {count}", source.key, source.kind));
+            let count = self.events_text(&source.key);
+            tree.line(0, &format!("{}  {}{count}", source.key, source.kind));
             let waiting = self.waiting_for(&source.key);
             if waiting.is_empty() {
                 tree.line(1, "nobody waits for it");
@@ -28,7 +28,7 @@ impl Graph {
             tree.line(0, &text);
         }
         for (trigger, counts) in self.former() {
-            tree.line(0, &format!("{trigger}  not configured any more, {}", spoken(counts)));
+            tree.line(0, &format!("{trigger}  not configured any more{}", spoken(counts)));
         }
         if tree.0.is_empty() {
             tree.line(0, "there are no event sources and no sensors");
@@ -44,9 +44,9 @@ impl Graph {
                 Some(condition) => format!(" when {condition}"),
                 None => String::new(),
             };
-            let counts = spoken(self.counts_of(&name));
+            let counts = self.counts_text(&name);
             let GraphTrigger { name: short, kind, target, .. } = trigger;
-            tree.line(2, &format!("{short}{condition}  {kind} on {target}, {counts}"));
+            tree.line(2, &format!("{short}{condition}  {kind} on {target}{counts}"));
             for published in self.published.iter().filter(|published| published.by == name) {
                 let count = several(whole(published.count), "event");
                 tree.line(3, &format!("its workflows publish {}, {count}", published.key));
@@ -128,12 +128,25 @@ impl Graph {
         text
     }
 
+    /// How many events there were, to be put behind something else.
+    fn events_text(&self, key: &EventKey) -> String {
+        if !self.counted {
+            return String::new();
+        }
+        format!(", {}", several(whole(self.count_of(key)), "event"))
+    }
+
+    /// What the trigger did, likewise.
+    fn counts_text(&self, trigger: &TriggerName) -> String {
+        if self.counted { spoken(self.counts_of(trigger)) } else { String::new() }
+    }
+
     /// The graph as nodes and edges. Configured first, then what was only seen.
     fn shapes(&self) -> Shapes {
         let mut shapes = Shapes::default();
         for source in &self.config.sources {
-            let count = several(whole(self.count_of(&source.key)), "event");
-            let label = format!("{}\n{}, {count}", source.key, source.kind);
+            let count = self.events_text(&source.key);
+            let label = format!("{}\n{}{count}", source.key, source.kind);
             shapes.node(event_id(&source.key), label, Shape::Event);
         }
         for sensor in &self.config.sensors {
@@ -170,7 +183,8 @@ impl Graph {
         }
         for trigger in &sensor.triggers {
             let name = TriggerName::new(&sensor.name, &trigger.name);
-            let label = format!("{}\n{}", trigger.name, spoken(self.counts_of(&name)));
+            let counts = self.counts_text(&name);
+            let label = format!("{}{}", trigger.name, counts.replacen(", ", "\n", 1));
             shapes.node(trigger_id(&name), label, Shape::Trigger);
             let condition = trigger.conditions.clone().unwrap_or_else(|| "all".to_owned());
             shapes.edge(id.clone(), trigger_id(&name), condition, false);
@@ -233,7 +247,7 @@ fn spoken(counts: TriggerCounts) -> String {
         0 => String::new(),
         dead => format!(", {}", several(whole(dead), "dead letter")),
     };
-    format!("{} fired, {} succeeded{dead}", counts.fired, counts.succeeded)
+    format!(", {} fired, {} succeeded{dead}", counts.fired, counts.succeeded)
 }
 
 fn whole(count: u64) -> usize {

@@ -88,3 +88,10 @@ async fn nothing_configured_is_no_error() {
     assert_eq!(graph.text(), "there are no event sources and no sensors\n");
     assert!(graph.dot().ends_with("}\n"));
 }
+
+#[tokio::test]
+async fn a_graph_of_files_counts_nothing() {
+    let text = Graph::of_config(config()).text();
+    assert!(text.starts_with("ci/builds/completed  webhook\n"), "{text}");
+    assert!(!text.contains("fired") && !text.contains("events"), "{text}");
+}
