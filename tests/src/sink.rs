@@ -53,7 +53,8 @@ impl Sink {
     pub fn start() -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let listener = runtime.block_on(TcpListener::bind(address))?;
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
         let shared = Arc::new(Shared::default());
         let sink = Self { address, shared: Arc::clone(&shared) };
         std::thread::spawn(move || runtime.block_on(serve(listener, shared)));
@@ -117,7 +118,8 @@ impl Shared {
     }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) {
+    let listener = TcpListener::from_std(listener).expect("a runtime with I/O takes any socket");
     loop {
         // Without a connection, the next one may be there: too many open files, at worst.
         let Ok((stream, _)) = listener.accept().await else { continue };

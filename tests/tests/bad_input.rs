@@ -81,7 +81,7 @@ async fn broken_files_are_reported_with_their_places_and_the_others_are_used() -
         &daemon.stderr(),
         &[
             "broken.yaml:",
-            "misspelt.yaml:8:7",
+            "misspelt.yaml:9:7",
             "eventSourceNmae",
             "eventSourceName",
             "undeclared.yaml:",
