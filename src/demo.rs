@@ -141,7 +141,7 @@ impl Show<'_> {
     async fn publish(&mut self, address: &str, daemon: &Daemon, title: &str, body: &Value) -> anyhow::Result<()> {
         let title = self.bold(title);
         writeln!(self.out, "{title}")?;
-        writeln!(self.out, "$ curl -d '{body}' http://{address}/builds")?;
+        writeln!(self.out, "$ curl http://{address}/builds -H 'content-type: application/json' -d '{body}'")?;
         self.began = Instant::now();
         let client = reqwest::Client::new();
         let answer = client.post(format!("http://{address}/builds")).json(body).send();

@@ -49,7 +49,7 @@ Begin with:
 pub enum Command {
     /// Shows the main job: a message goes in, a workflow comes out.
     #[command(
-        after_help = "Examples:\n  tripline demo\n  tripline demo --data /tmp/demo     keep what it wrote"
+        after_help = "Examples:\n  tripline demo\n  tripline demo --data /tmp/demo"
     )]
     Demo(DemoArgs),
     /// Writes a commented starter: an event source and a sensor.
@@ -298,7 +298,8 @@ pub struct TraceArgs {
 /// `demo`.
 #[derive(Args, Clone, Debug)]
 pub struct DemoArgs {
-    /// Keep what it writes in this directory; by default it is removed at the end.
+    /// Where what it writes is kept. By default $XDG_STATE_HOME/tripline-demo, else
+    /// ~/.local/state/tripline-demo.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// How to print.

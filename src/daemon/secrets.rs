@@ -42,7 +42,8 @@ impl tripline_triggers::SecretLookup for SecretStore {
     fn config_map(&self, namespace: &str, config_map: &ConfigMapRef) -> Result<String, String> {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
         match secrets.config_map(namespace, config_map) {
-            Ok(value) => Ok(value.unwrap_or_default().to_owned()),
+            Ok(Some(value)) => Ok(value.to_owned()),
+            Ok(None) => Err(format!("ConfigMap {namespace}/{} is not there", config_map.name)),
             Err(error) => Err(error.to_string()),
         }
     }

@@ -95,6 +95,8 @@ pub struct Checkpoints {
     bus: Arc<dyn Bus>,
     head: Revision,
     last: Option<Manifest>,
+    /// Manifests whose fate is not known: the bus did not answer.
+    uncertain: Vec<Manifest>,
     /// Segments of the window that will not change any more and are written.
     full: BTreeSet<u64>,
 }
@@ -106,7 +108,7 @@ impl Checkpoints {
             Some(entry) => (entry.revision, Some(read_manifest(&entry.value)?)),
             None => (Revision::ABSENT, None),
         };
-        Ok(Self { bus, head, last, full: BTreeSet::new() })
+        Ok(Self { bus, head, last, uncertain: Vec::new(), full: BTreeSet::new() })
     }
 
     /// The newest checkpoint; none on a new bus.
@@ -152,8 +154,9 @@ impl Checkpoints {
         marks: Marks,
         now: Timestamp,
     ) -> Result<(), CheckpointError> {
+        self.settle().await?;
         let number = self.last.as_ref().map_or(1, |last| last.number + 1);
-        let mut chunks = Chunks { bus: &*self.bus, number, next: 0 };
+        let mut chunks = Chunks { bus: &*self.bus, number, at: now, next: 0 };
         let sensors = write_sensors(&mut chunks, self.last.as_ref(), state).await?;
         let (window, full) = self.write_window(&mut chunks, state).await?;
         let (kept, kept_at) = self.keep(now).await?;
@@ -173,8 +176,11 @@ impl Checkpoints {
         };
         self.head = match self.bus.put(HEAD, encode(&manifest), self.head).await {
             Ok(revision) => revision,
-            Err(WriteError::Conflict { found, .. }) => self.mine(&manifest, found).await?,
-            Err(error) => return Err(error.into()),
+            Err(WriteError::Conflict { .. }) => return Err(CheckpointError::TakenOver),
+            Err(error) => {
+                self.uncertain.push(manifest);
+                return Err(error.into());
+            }
         };
         state.dirty.clear();
         self.full = full;
@@ -185,13 +191,24 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// After a lost acknowledgement the head is what was just written, and all is well.
-    async fn mine(&self, manifest: &Manifest, found: Revision) -> Result<Revision, CheckpointError> {
-        let entry = self.bus.get(HEAD).await?;
-        match entry {
-            Some(entry) if entry.revision == found && entry.value == encode(manifest) => Ok(found),
-            _ => Err(CheckpointError::TakenOver),
+    /// After a write that was not answered, the head may be what was written: then that is
+    /// the newest checkpoint. Somebody else's is somebody who has taken over.
+    async fn settle(&mut self) -> Result<(), CheckpointError> {
+        if self.uncertain.is_empty() {
+            return Ok(());
         }
+        let entry = self.bus.get(HEAD).await?;
+        let revision = entry.as_ref().map_or(Revision::ABSENT, |entry| entry.revision);
+        if revision != self.head {
+            let found = entry.map(|entry| entry.value).unwrap_or_default();
+            let mine = self.uncertain.drain(..).find(|manifest| encode(manifest) == found);
+            self.last = Some(mine.ok_or(CheckpointError::TakenOver)?);
+            self.head = revision;
+            // What is dirty is written once more; which segments are full is found out again.
+            self.full.clear();
+        }
+        self.uncertain.clear();
+        Ok(())
     }
 
     async fn write_window(
@@ -244,16 +261,18 @@ impl Checkpoints {
     }
 }
 
-/// Chunks of one checkpoint.
+/// Chunks of one attempt to write a checkpoint. No two attempts have a chunk in common,
+/// so that what an older one refers to is never written over.
 struct Chunks<'a> {
     bus: &'a dyn Bus,
     number: u64,
+    at: Timestamp,
     next: u32,
 }
 
 impl Chunks<'_> {
     async fn put(&mut self, value: Bytes) -> Result<String, CheckpointError> {
-        let key = format!("state/chunk/{:020}/{}", self.number, self.next);
+        let key = format!("state/chunk/{:020}/{}-{}", self.number, self.at.as_nanosecond(), self.next);
         self.next += 1;
         overwrite(self.bus, &key, value).await?;
         Ok(key)

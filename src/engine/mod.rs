@@ -232,7 +232,15 @@ impl Engine {
         self.progress.clone().wait_for(|progress| progress.evaluated >= position).await.is_ok()
     }
 
+    /// The driver has ended by itself: the daemon cannot go on.
+    pub fn has_failed(&self) -> bool {
+        self.driver.is_finished()
+    }
+
     /// Returns when the driver has ended by itself: the daemon cannot go on.
+    ///
+    /// # Errors
+    /// Why it ended.
     pub async fn failed(&mut self) -> Result<(), DriverError> {
         match (&mut self.driver).await {
             Ok(ended) => ended,

@@ -102,6 +102,7 @@ fn within(random: &mut SmallRng, limit: Duration) -> Duration {
 fn faults(random: &mut SmallRng, seed: u64) -> Faults {
     let mut faults = Faults::seeded(seed);
     let scale = random.random_range(0.0..=2.0);
+    faults.dedup_window = Some(random.random_range(1..=32));
     faults.refuse_write *= scale;
     faults.lose_acknowledgement *= scale;
     faults.fail_read *= scale;
@@ -114,7 +115,7 @@ fn messages(random: &mut SmallRng) -> Vec<Sent> {
     (0..count)
         .map(|number| {
             // Few ids, so that some are used by several messages.
-            let id = random.random_bool(0.8).then(|| format!("id-{}", random.random_range(0..count * 2)));
+            let id = random.random_bool(0.8).then(|| format!("id-{}", random.random_range(0..count)));
             Sent {
                 at: within(random, ACTIVE),
                 source: pick(random, &SOURCES),

@@ -1,7 +1,7 @@
 //! A target that fails as the scenario says, and remembers what it did.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -13,22 +13,36 @@ use super::scenario::TargetFaults;
 
 /// What the target has done: how often for each action.
 #[derive(Debug, Default)]
-pub struct Deeds(Mutex<BTreeMap<ActionId, u32>>);
+pub struct Deeds {
+    /// It was asked to do it, and may have.
+    begun: Mutex<BTreeMap<ActionId, u32>>,
+    /// It did it.
+    done: Mutex<BTreeMap<ActionId, u32>>,
+}
 
 impl Deeds {
     /// How often it was done.
     pub fn of(&self, action: &ActionId) -> u32 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(action).copied().unwrap_or_default()
+        lock(&self.done).get(action).copied().unwrap_or_default()
     }
 
-    /// For how many actions something was done.
+    /// Whether it may have been done, with or without an answer.
+    pub fn may_have_done(&self, action: &ActionId) -> bool {
+        lock(&self.begun).contains_key(action)
+    }
+
+    /// For how many actions something may have been done.
     pub fn actions(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        lock(&self.begun).len()
     }
 
-    fn add(&self, action: &ActionId) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(action.clone()).or_default() += 1;
+    fn add(to: &Mutex<BTreeMap<ActionId, u32>>, action: &ActionId) {
+        *lock(to).entry(action.clone()).or_default() += 1;
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The target. What lies behind `inner` is done if there is one, else it is only counted.
@@ -47,14 +61,14 @@ impl FaultyTarget {
 
     /// From now on nothing goes wrong.
     pub fn get_well(&self) {
-        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = lock(&self.faults);
         (faults.fail, faults.lose_answer, faults.refuse) = (0.0, 0.0, 0.0);
     }
 
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<TargetResult, TriggerError> {
-        let faults = *self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let faults = *lock(&self.faults);
         let (delay, fails, loses, refuses) = {
-            let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut random = lock(&self.random);
             let delay = faults.max_delay.mul_f64(random.random::<f64>());
             (delay, random.random_bool(faults.fail), random.random_bool(faults.lose_answer), random.random_bool(faults.refuse))
         };
@@ -66,11 +80,12 @@ impl FaultyTarget {
         if refuses {
             return Err(TriggerError::Refused { cause: Cause::Refused, reason: "simulated: no".to_owned() });
         }
+        Deeds::add(&self.deeds.begun, &attempt.rendered.action.id);
         let result = match &self.inner {
             Some(inner) => inner.carry_out(attempt).await?,
             None => TargetResult::Http { status: 200 },
         };
-        self.deeds.add(&attempt.rendered.action.id);
+        Deeds::add(&self.deeds.done, &attempt.rendered.action.id);
         if loses {
             return retry("simulated: no answer");
         }

@@ -53,7 +53,7 @@ impl IdSource for CountedIds {
     fn next_id(&self) -> String {
         let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *next += 1;
-        format!("{next:032x}")
+        format!("{:032x}", *next)
     }
 }
 
@@ -129,7 +129,7 @@ struct Life {
 pub async fn run(scenario: Scenario, mistakes: Mistakes) -> Result<Summary, Violation> {
     let began = Instant::now();
     let world = Arc::new(World {
-        store: MemoryStore::new(u32::try_from(scenario.seed % u64::from(u32::MAX)).unwrap_or(1) + 1),
+        store: MemoryStore::new(scenario.seed),
         clock: Arc::new(VirtualClock { began }),
         ids: Arc::default(),
         deeds: Arc::default(),
@@ -163,10 +163,14 @@ impl World {
     async fn live(self: &Arc<Self>, ingest: &watch::Sender<Option<Arc<Ingest>>>) -> Result<Life, Violation> {
         for (number, crash) in self.scenario.crashes.clone().into_iter().enumerate() {
             let crash = self.began + crash;
+            let bus = self.bus(number);
             let life = tokio::select! {
                 biased;
-                () = sleep_until(crash) => continue,
-                life = self.start(number, ingest) => life?,
+                () = sleep_until(crash) => {
+                    bus.kill();
+                    continue;
+                }
+                life = self.start(number, &bus, ingest) => life?,
             };
             tokio::select! {
                 biased;
@@ -184,7 +188,8 @@ impl World {
                 life.engine.kill();
             }
         }
-        let life = self.start(self.scenario.crashes.len(), ingest).await?;
+        let number = self.scenario.crashes.len();
+        let life = self.start(number, &self.bus(number), ingest).await?;
         self.change_plans(&life).await?;
         sleep_until(self.began + ACTIVE).await;
         life.bus.set_faults(Faults { dedup_window: Some(64), ..Faults::none() });
@@ -194,19 +199,23 @@ impl World {
         Ok(life)
     }
 
+    fn bus(&self, number: usize) -> Arc<MemoryBus> {
+        let faults = self.scenario.faults.get(number).cloned().unwrap_or_else(Faults::none);
+        Arc::new(MemoryBus::with_faults(Arc::clone(&self.store), faults))
+    }
+
     async fn start(
         self: &Arc<Self>,
         number: usize,
+        bus: &Arc<MemoryBus>,
         ingest: &watch::Sender<Option<Arc<Ingest>>>,
     ) -> Result<Life, Violation> {
         self.growth.begin_a_life();
-        let faults = self.scenario.faults.get(number).cloned().unwrap_or_else(Faults::none);
-        let bus = Arc::new(MemoryBus::with_faults(Arc::clone(&self.store), faults));
         loop {
-            let (kinds, targets) = self.kinds(&bus, number as u64);
-            match Engine::start(self.parts(Arc::clone(&bus) as _, kinds)).await {
+            let (kinds, targets) = self.kinds(bus, number as u64);
+            match Engine::start(self.parts(Arc::clone(bus) as _, kinds)).await {
                 Ok(engine) => {
-                    let life = Life { bus, engine, targets };
+                    let life = Life { bus: Arc::clone(bus), engine, targets };
                     self.publish(&life, self.plan_at(self.began.elapsed())).await?;
                     ingest.send_replace(Some(Arc::clone(&life.engine.ingest)));
                     return Ok(life);
@@ -319,6 +328,10 @@ impl Life {
             if evaluated >= last && open == 0 {
                 return Ok(());
             }
+            if self.engine.has_failed() {
+                let failed = self.engine.failed().await;
+                return Err(Violation(format!("the daemon has ended by itself: {failed:?}")));
+            }
             if Instant::now() > until {
                 return Err(Violation(format!("no end: {open} actions are open, evaluated {evaluated} of {last}")));
             }
@@ -341,7 +354,7 @@ fn definition(sensor: &Value) -> Definition {
 async fn produce(
     world: Arc<World>,
     sent: Sent,
-    mut ingest: watch::Receiver<Option<Arc<Ingest>>>,
+    ingest: watch::Receiver<Option<Arc<Ingest>>>,
     acknowledged: Arc<Mutex<Vec<(EventKey, Accepted)>>>,
 ) {
     sleep_until(world.began + sent.at).await;
@@ -349,8 +362,12 @@ async fn produce(
     let times = if sent.again { 2 } else { 1 };
     for _ in 0..times {
         let accepted = loop {
-            let Ok(sink) = ingest.wait_for(Option::is_some).await.map(|sink| sink.clone()) else { return };
-            let Some(sink) = sink else { continue };
+            // Asked again and again: who waits for a change is woken in no certain order.
+            let sink = ingest.borrow().clone();
+            let Some(sink) = sink else {
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            };
             let body = Bytes::from(sent.body.to_string());
             let message = Message {
                 key: key.clone(),
