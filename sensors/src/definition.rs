@@ -100,7 +100,8 @@ pub struct EventDependency {
     /// Changes the payload before the filters see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<EventDependencyTransformer>,
-    /// `or`: one kind of filter that passes is enough. `and` or empty: all must pass.
+    /// `or`: one kind of filter that passes is enough, but none may fail to be evaluated (a
+    /// path that finds nothing). `and` or empty: all must pass.
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
     pub filters_logical_operator: String,
 }
@@ -239,3 +240,6 @@ pub struct PayloadField {
 fn is_false(value: &bool) -> bool {
     !value
 }
+
+#[cfg(test)]
+mod tests;

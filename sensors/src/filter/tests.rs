@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::view::Payload;
 
@@ -174,4 +176,40 @@ fn a_deeply_nested_event_is_only_scanned() {
         "]".repeat(9_000)
     );
     assert!(filter.evaluate(&view(&deep), None).pass);
+}
+
+#[test]
+fn under_or_an_error_decides_against_the_event() {
+    let (filter, _) = Filter::compile(&dependency(
+        r#"{"filtersLogicalOperator":"or","filters":{"context":{"type":"webhook"},
+            "data":[{"path":"body.nope","type":"string","value":["x"]}]}}"#,
+    ));
+    let verdict = filter.evaluate(&view("{}"), None);
+    assert_eq!(verdict.error.as_deref(), Some("path `body.nope` finds nothing"));
+    assert!(!verdict.pass);
+}
+
+proptest! {
+    #[test]
+    fn no_filter_and_no_event_panics(
+        path in r"([ab.#*@$]|\$\.){0,4}",
+        kind in "string|number|bool|x",
+        comparator in "|=|!=|<|==",
+        value in r"[a1^$(\[+]{0,4}",
+        expr in r"[a1 =<&()']{0,8}",
+        start in "[0-9: ]{0,8}",
+        data in r#"[a-b1{}\[\]":, ]{0,12}"#,
+    ) {
+        let dependency: EventDependency = serde_json::from_value(serde_json::json!({
+            "filters": {
+                "data": [{"path": path, "type": kind, "comparator": comparator, "value": [value]}],
+                "exprs": [{"expr": expr, "fields": [{"name": "a", "path": path}]}],
+                "time": {"start": start, "stop": "17:00:00"},
+            },
+        })).expect("a dependency");
+        let (filter, _) = Filter::compile(&dependency);
+        let event = view(&data);
+        let explained = filter.evaluate(&event, Some(&mut Trace::default()));
+        prop_assert_eq!(filter.evaluate(&event, None), explained);
+    }
 }

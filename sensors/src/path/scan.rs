@@ -1,6 +1,5 @@
-//! The smallest steps through JSON text: where a value ends, what a string says. All of
-//! them work on text that need not be valid and never fail; without this a path could
-//! not be as fast as one scan.
+//! The smallest steps through JSON text: where a value ends, what a string says. The text
+//! need not be valid: then they stop somewhere, as gjson's do, but they never panic.
 
 use std::borrow::Cow;
 
