@@ -26,9 +26,12 @@ use super::mistakes::Mistakes;
 use super::observer::EngineObserver;
 use super::plans;
 use super::retry::Retry;
+use super::trim;
 
 /// The most records that are evaluated before their actions are written.
 const BATCH: usize = 512;
+/// How often it is looked whether the logs can be trimmed.
+const TRIM_EVERY: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 /// The most actions that are appended at once.
 const ACTIONS_AT_ONCE: usize = 1024;
 
@@ -90,6 +93,8 @@ pub struct Driver {
     pub(super) appending: Arc<tokio::sync::RwLock<()>>,
     pub(super) since_checkpoint: u64,
     pub(super) checkpoint_at: Timestamp,
+    pub(super) trimmed_at: Timestamp,
+    pub(super) trimming: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// How far the evaluator is.
@@ -415,6 +420,7 @@ impl Driver {
                     self.since_checkpoint = 0;
                     self.checkpoint_at = now;
                     self.observer.on_checkpoint(self.evaluator.state().watermark);
+                    self.trim(now);
                     return Ok(());
                 }
                 Err(
@@ -426,6 +432,28 @@ impl Driver {
                 Err(error) => return Err(DriverError::Checkpoint(error)),
             }
         }
+    }
+
+    /// Now and then, behind a checkpoint that is durable, and beside the evaluator: what is
+    /// not needed by that checkpoint is never needed again.
+    fn trim(&mut self, now: Timestamp) {
+        let runs = self.trimming.as_ref().is_some_and(|trimming| !trimming.is_finished());
+        if runs || now.duration_since(self.trimmed_at) < TRIM_EVERY {
+            return;
+        }
+        self.trimmed_at = now;
+        let Some(manifest) = self.checkpoints.last() else { return };
+        let (watermark, marks) = (manifest.watermark, manifest.marks);
+        let (held, bus) = (self.evaluator.state().lowest_held(), Arc::clone(&self.bus));
+        self.trimming = Some(tokio::spawn(async move {
+            let trimmed = match trim::needed(&*bus, watermark, held, marks).await {
+                Ok(needed) => trim::trim(&bus, needed, now).await,
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = trimmed {
+                tracing::warn!(%error, "logs could not be trimmed; it is tried again later");
+            }
+        }));
     }
 
     /// Outcomes of an action come after it. So those of the oldest open action come after

@@ -17,6 +17,7 @@ pub mod observer;
 pub mod plans;
 pub mod recovery;
 pub mod retry;
+pub mod trim;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tripline_bus::{Append, Bus, Log, ReadError, WriteError};
-use tripline_event::{Action, Clock, EventsRecord, Position};
+use tripline_event::{Action, Clock, EventsRecord, Position, Timestamp};
 use tripline_sensors::evaluator::{Evaluator, State};
 use tripline_triggers::executor::{Executor, ExecutorParts, Kinds, Limits, Observer, Success};
 
@@ -191,6 +192,8 @@ impl Engine {
             appending: Arc::clone(&appending),
             since_checkpoint: 0,
             checkpoint_at: parts.clock.now(),
+            trimmed_at: Timestamp::UNIX_EPOCH,
+            trimming: None,
         };
         let ingest = Ingest {
             bus: Arc::clone(&bus),
