@@ -5,6 +5,7 @@
 //! the program says, and writes anew when `TRIPLINE_BLESS` is set.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, ensure};
 
@@ -56,11 +57,17 @@ impl Page {
     /// # Errors
     /// The marks are not there.
     pub fn region(&self, name: &str) -> anyhow::Result<&str> {
+        let (before, after) = self.around(name)?;
+        Ok(&self.text[before.len()..self.text.len() - after.len()])
+    }
+
+    /// What stands before and after a region, the marks included.
+    fn around(&self, name: &str) -> anyhow::Result<(&str, &str)> {
         let (begin, end) = (format!("<!-- begin: {name} -->\n"), format!("<!-- end: {name} -->"));
         let missing = || format!("{} has no `{}`", self.path.display(), begin.trim());
         let from = self.text.find(&begin).with_context(missing)? + begin.len();
         let length = self.text[from..].find(&end).with_context(missing)?;
-        Ok(&self.text[from..from + length])
+        Ok((&self.text[..from], &self.text[from + length..]))
     }
 
     /// Compares what is between the marks of `name` with what should be, as `same` does;
@@ -76,9 +83,12 @@ impl Page {
     ) -> anyhow::Result<()> {
         let found = self.region(name)?;
         if std::env::var_os("TRIPLINE_BLESS").is_some() {
-            // Another region of the page may have been written meanwhile.
+            // Another region of the page may have been written meanwhile, by another test.
+            static WRITING: Mutex<()> = Mutex::new(());
+            let _one_at_a_time = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
             let page = Self::read(&self.path)?;
-            let text = page.text.replacen(page.region(name)?, wanted, 1);
+            let (before, after) = page.around(name)?;
+            let text = format!("{before}{wanted}{after}");
             return Ok(std::fs::write(root().join(&self.path), text)?);
         }
         let (found, wanted) = (same(found), same(wanted));
@@ -166,12 +176,12 @@ pub fn steady(text: &str) -> String {
 }
 
 fn steady_word(word: &str) -> String {
-    if word.starts_with("/") {
+    if word.starts_with('/') || word.starts_with("~/") {
         return "/…".to_owned();
     }
     let mut steady = String::new();
-    for part in word.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
-        let (inner, end) = match part.strip_suffix(|c: char| !c.is_ascii_alphanumeric()) {
+    for part in word.split_inclusive(|c: char| !c.is_alphanumeric()) {
+        let (inner, end) = match part.strip_suffix(|c: char| !c.is_alphanumeric()) {
             Some(inner) => (inner, &part[inner.len()..]),
             None => (part, ""),
         };

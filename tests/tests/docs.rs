@@ -35,7 +35,7 @@ impl Bench {
         let mut command = Command::new("sh");
         command.args(["-c", line]).current_dir(self.folder.path()).env("PATH", path);
         command.env("HOME", self.folder.path()).env("TRIPLINE_DATA", &self.data);
-        command.env_remove("TRIPLINE_SERVER").stdin(Stdio::null());
+        command.env_remove("XDG_STATE_HOME").env_remove("TRIPLINE_SERVER").stdin(Stdio::null());
         Ok(command)
     }
 
@@ -107,7 +107,12 @@ async fn run_block(block: &Block) -> anyhow::Result<usize> {
     };
     let mut count = 0;
     for (command, shown) in commands(block) {
+        // What builds or tests the project itself is not run by its own tests.
+        if command.starts_with("cargo ") || command.starts_with("./") {
+            continue;
+        }
         if !command.starts_with("tripline ") {
+            bench.run(&command, 0)?;
             continue;
         }
         count += 1;
@@ -149,19 +154,48 @@ fn codes_of(yaml: &str) -> anyhow::Result<Vec<String>> {
         Command::new(program()?).args(["check", "--output", "json"]).arg(&file).output()?;
     let text = String::from_utf8(output.stdout)?;
     ensure!(output.status.code().is_some_and(|code| code < 2), "{text}");
-    let values = serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>();
-    let mut codes = Vec::new();
-    for value in values {
-        let value =
-            value.with_context(|| format!("`tripline check --output json` printed {text}"))?;
-        let found = match value {
-            serde_json::Value::Array(found) => found,
-            one => vec![one],
-        };
-        codes
-            .extend(found.iter().filter_map(|found| Some(found.get("code")?.as_str()?.to_owned())));
+    let report: serde_json::Value = serde_json::from_str(&text)
+        .with_context(|| format!("`tripline check --output json` printed {text}"))?;
+    let found = report["diagnostics"].as_array().context("there are no diagnostics")?;
+    let codes = found.iter().filter_map(|found| Some(found.get("code")?.as_str()?.to_owned()));
+    Ok(codes.collect())
+}
+
+/// The rules of the formats say where each is kept and which tests hold it.
+#[test]
+fn the_files_and_tests_that_the_architecture_names_are_there() {
+    let page = Page::read(Path::new("ARCHITECTURE.md")).unwrap();
+    let sources = all_sources(&root()).unwrap();
+    let rules = page.text.lines().filter(|line| {
+        line.strip_prefix("| ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    });
+    let mut count = 0;
+    for rule in rules {
+        let cells: Vec<&str> = rule.split(" | ").collect();
+        assert_eq!(cells.len(), 4, "{rule}");
+        for file in cells[2].split('`').skip(1).step_by(2) {
+            assert!(root().join(file).exists(), "there is no {file}");
+        }
+        for test in cells[3].split('`').skip(1).step_by(2) {
+            assert!(sources.contains(&format!("fn {test}(")), "there is no test {test}");
+            count += 1;
+        }
     }
-    Ok(codes)
+    assert!(count >= 24, "only {count} tests are named");
+}
+
+/// All Rust of the project.
+fn all_sources(folder: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder)? {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        if path.is_dir() && name != "target" && !name.to_string_lossy().starts_with('.') {
+            text += &all_sources(&path)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text += &std::fs::read_to_string(&path)?;
+        }
+    }
+    Ok(text)
 }
 
 /// A page may show what is refused: `<!-- test: refused TL0503 -->`.
@@ -196,7 +230,9 @@ fn links_between_pages_lead_somewhere() {
 
 #[test]
 fn the_readme_shows_what_the_demo_prints() {
-    let demo = Bench::new(None).unwrap().run("tripline demo", 0).unwrap();
+    let bench = Bench::new(None).unwrap();
+    let demo = bench.run("tripline demo", 0).unwrap();
+    let demo = demo.replace(&bench.folder.path().display().to_string(), "~");
     let readme = Page::read(Path::new("README.md")).unwrap();
     readme.is_up_to_date("demo", &format!("```text\n{demo}```\n"), steady).unwrap();
 }
