@@ -267,7 +267,7 @@ fn help(command: &mut clap::Command, path: &str, text: &mut String) {
         let help = command.clone().term_width(96).render_long_help().to_string();
         let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
         let help = lines.join("\n");
-        writeln!(text, "## `{path}`\n\n```text\n{}\n```\n", help.trim_end()).unwrap();
+        text.push_str(&format!("## `{path}`\n\n```text\n{}\n```\n\n", help.trim_end()));
     }
 }
 
@@ -308,7 +308,7 @@ fn words(line: &str) -> Vec<String> {
         match c {
             '\'' => quoted = !quoted,
             ' ' if !quoted => words.push(String::new()),
-            _ => words.last_mut().unwrap().push(c),
+            _ => words.iter_mut().last().into_iter().for_each(|word| word.push(c)),
         }
     }
     words.retain(|word| !word.is_empty());
