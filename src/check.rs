@@ -60,8 +60,11 @@ impl Report {
     }
 
     fn summary(&self) -> String {
-        let Configuration { diagnostics, skipped, files, sensors, sources, .. } = &self.configuration;
-        let count = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+        let Configuration { diagnostics, skipped, files, sensors, sources, .. } =
+            &self.configuration;
+        let count = |severity| {
+            diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+        };
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         let mut text = format!(
             "{}: {}, {} in use; {}, {}\n",
@@ -72,8 +75,12 @@ impl Report {
             several(warnings, "warning"),
         );
         if !skipped.is_empty() {
-            let kinds: Vec<String> = skipped.iter().map(|(kind, count)| format!("{kind} ({count})")).collect();
-            text.push_str(&format!("skipped, since they are not Tripline's: {}\n", kinds.join(", ")));
+            let kinds: Vec<String> =
+                skipped.iter().map(|(kind, count)| format!("{kind} ({count})")).collect();
+            text.push_str(&format!(
+                "skipped, since they are not Tripline's: {}\n",
+                kinds.join(", ")
+            ));
         }
         text
     }

@@ -88,7 +88,13 @@ pub async fn demo(data: PathBuf, out: &mut dyn Write, colour: bool) -> anyhow::R
     let correlation = format!("build-{}", SystemClock.now().as_second() % 1_000_000);
     let failed = json!({"action": "failed", "repository": "shop", "sha": "9be00d1", "correlation_id": format!("{correlation}-failed")});
     let completed = json!({"action": "completed", "repository": "shop", "sha": "4f2a91c", "correlation_id": correlation});
-    show.publish(&address.to_string(), &daemon, "A build failed. Its job says so, and goes on:", &failed).await?;
+    show.publish(
+        &address.to_string(),
+        &daemon,
+        "A build failed. Its job says so, and goes on:",
+        &failed,
+    )
+    .await?;
     show.publish(&address.to_string(), &daemon, "Another one completed:", &completed).await?;
     show.timeline(&daemon, &correlation).await?;
     show.closing(&data, &correlation)?;
@@ -123,29 +129,53 @@ impl Show<'_> {
     fn opening(&mut self, data: &Path, url: &str) -> anyhow::Result<()> {
         let title = self.bold("Tripline: a build completes, a deployment is submitted.");
         writeln!(self.out, "{title}\n")?;
-        writeln!(self.out, "  files    examples/build-then-deploy (inside this program): an EventSource, a Sensor")?;
+        writeln!(
+            self.out,
+            "  files    examples/build-then-deploy (inside this program): an EventSource, a Sensor"
+        )?;
         writeln!(self.out, "  webhook  {url}")?;
-        writeln!(self.out, "  target   {LOCAL_TARGET}: workflows are recorded here, no cluster is touched")?;
+        writeln!(
+            self.out,
+            "  target   {LOCAL_TARGET}: workflows are recorded here, no cluster is touched"
+        )?;
         writeln!(self.out, "  data     {}\n", data.display())?;
         Ok(())
     }
 
     /// A line of what happens: how long after the message was sent, what, and the details.
-    fn step(&mut self, at: Instant, what: &str, colour: AnsiColor, details: &str) -> anyhow::Result<()> {
+    fn step(
+        &mut self,
+        at: Instant,
+        what: &str,
+        colour: AnsiColor,
+        details: &str,
+    ) -> anyhow::Result<()> {
         let after = at.saturating_duration_since(self.began).as_secs_f64() * 1e3;
-        let what = self.paint(Style::new().fg_color(Some(Color::Ansi(colour))), &format!("{what:<9}"));
+        let what =
+            self.paint(Style::new().fg_color(Some(Color::Ansi(colour))), &format!("{what:<9}"));
         writeln!(self.out, "  {after:>7.2} ms  {what}  {details}")?;
         Ok(())
     }
 
-    async fn publish(&mut self, address: &str, daemon: &Daemon, title: &str, body: &Value) -> anyhow::Result<()> {
+    async fn publish(
+        &mut self,
+        address: &str,
+        daemon: &Daemon,
+        title: &str,
+        body: &Value,
+    ) -> anyhow::Result<()> {
         let title = self.bold(title);
         writeln!(self.out, "{title}")?;
-        writeln!(self.out, "$ curl http://{address}/builds -H 'content-type: application/json' -d '{body}'")?;
+        writeln!(
+            self.out,
+            "$ curl http://{address}/builds -H 'content-type: application/json' -d '{body}'"
+        )?;
         self.began = Instant::now();
         let client = reqwest::Client::new();
         let answer = client.post(format!("http://{address}/builds")).json(body).send();
-        let answer = tokio::time::timeout(PATIENCE, answer).await.context("the webhook does not answer")??;
+        let answer = tokio::time::timeout(PATIENCE, answer)
+            .await
+            .context("the webhook does not answer")??;
         let answered = Instant::now();
         let header = |name: &str| {
             let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
@@ -154,7 +184,10 @@ impl Show<'_> {
         let (status, id) = (answer.status(), header("x-tripline-event-id"));
         let correlation = header("x-tripline-correlation-id");
         self.step(self.began, "received", AnsiColor::Cyan, "event ci/builds/completed")?;
-        let details = format!("synced to disk, and only now answered {}: id {id}, correlation id {correlation}", status.as_u16());
+        let details = format!(
+            "synced to disk, and only now answered {}: id {id}, correlation id {correlation}",
+            status.as_u16()
+        );
         self.step(answered, "durable", AnsiColor::Cyan, &details)?;
         self.follow(daemon).await?;
         writeln!(self.out)?;
@@ -166,12 +199,19 @@ impl Show<'_> {
         let mut open = None;
         while open != Some(0) {
             let seen = tokio::time::timeout(PATIENCE, self.seen.recv()).await;
-            let Ok(Some((at, seen))) = seen else { bail!("the daemon does not go on with the event") };
+            let Ok(Some((at, seen))) = seen else {
+                bail!("the daemon does not go on with the event")
+            };
             match seen {
                 Seen::Evaluated(event, actions) => {
                     self.filters(at, daemon, &event)?;
                     if actions == 0 {
-                        self.step(at, "nothing", AnsiColor::Yellow, "no trigger fires, and `tripline sensors` counts it")?;
+                        self.step(
+                            at,
+                            "nothing",
+                            AnsiColor::Yellow,
+                            "no trigger fires, and `tripline sensors` counts it",
+                        )?;
                     }
                     open = Some(actions);
                 }
@@ -197,7 +237,9 @@ impl Show<'_> {
                 let mut trace = tripline_sensors::filter::Trace::default();
                 dependency.filter.evaluate(&EventView::of(event), Some(&mut trace));
                 for step in trace.steps {
-                    let found = step.found.map_or_else(|| "nothing".to_owned(), |found| format!("`{found}`"));
+                    let found = step
+                        .found
+                        .map_or_else(|| "nothing".to_owned(), |found| format!("`{found}`"));
                     let verdict = if step.pass { "pass" } else { "no" };
                     let details = format!(
                         "sensor {name}, dependency {}: {} is {found}, wanted {}: {verdict}",
@@ -211,7 +253,12 @@ impl Show<'_> {
         Ok(())
     }
 
-    async fn submitted(&mut self, at: Instant, daemon: &Daemon, result: &TargetResult) -> anyhow::Result<()> {
+    async fn submitted(
+        &mut self,
+        at: Instant,
+        daemon: &Daemon,
+        result: &TargetResult,
+    ) -> anyhow::Result<()> {
         let TargetResult::Workflow { target, namespace, name, .. } = result else { return Ok(()) };
         let details = format!("Workflow {namespace}/{name} in target {target}");
         self.step(at, "submitted", AnsiColor::Green, &details)?;
@@ -220,21 +267,34 @@ impl Show<'_> {
         };
         let parameters = workflow.object.pointer("/spec/arguments/parameters");
         for parameter in parameters.and_then(Value::as_array).into_iter().flatten() {
-            let text = |field: &str| parameter.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-            writeln!(self.out, "  {:>10}  {:<9}  parameter {} = {}", "", "", text("name"), text("value"))?;
+            let text = |field: &str| {
+                parameter.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
+            writeln!(
+                self.out,
+                "  {:>10}  {:<9}  parameter {} = {}",
+                "",
+                "",
+                text("name"),
+                text("value")
+            )?;
         }
         Ok(())
     }
 
     async fn timeline(&mut self, daemon: &Daemon, correlation: &str) -> anyhow::Result<()> {
-        let title = self.bold(&format!("The timeline of {correlation}, as `tripline trace {correlation}` shows it:"));
+        let title = self.bold(&format!(
+            "The timeline of {correlation}, as `tripline trace {correlation}` shows it:"
+        ));
         writeln!(self.out, "{title}")?;
         let bus = daemon.bus();
         let began = Instant::now();
         loop {
             // The outcome is written right after the workflow; it is waited for.
             match trace(&*bus, correlation).await? {
-                Trace::Found(timeline) if timeline.entries.iter().any(|entry| entry.step == Step::Succeeded) => {
+                Trace::Found(timeline)
+                    if timeline.entries.iter().any(|entry| entry.step == Step::Succeeded) =>
+                {
                     for line in timeline.text(self.colour).lines() {
                         writeln!(self.out, "  {line}")?;
                     }
@@ -251,9 +311,15 @@ impl Show<'_> {
         let title = self.bold("Try next:");
         writeln!(self.out, "{title}")?;
         let data = data.display();
-        writeln!(self.out, "  tripline trace {correlation} --data {data}      # this chain, from the logs on disk")?;
+        writeln!(
+            self.out,
+            "  tripline trace {correlation} --data {data}      # this chain, from the logs on disk"
+        )?;
         writeln!(self.out, "  tripline workflows list --data {data}")?;
-        writeln!(self.out, "  tripline init build-then-deploy && tripline run build-then-deploy   # your own")?;
+        writeln!(
+            self.out,
+            "  tripline init build-then-deploy && tripline run build-then-deploy   # your own"
+        )?;
         Ok(())
     }
 }

@@ -30,7 +30,8 @@ fn dependencies(compiled: &CompiledSensor) -> Vec<GraphDependency> {
 
 /// The triggers of a sensor, each with where it acts.
 fn triggers(compiled: &CompiledSensor) -> Vec<GraphTrigger> {
-    let templates = compiled.sensor.spec.triggers.iter().filter_map(|trigger| trigger.template.as_ref());
+    let templates =
+        compiled.sensor.spec.triggers.iter().filter_map(|trigger| trigger.template.as_ref());
     let triggers = templates.filter_map(|template| {
         let (kind, config) = template.kind()?;
         Some(GraphTrigger {

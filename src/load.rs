@@ -161,7 +161,10 @@ impl Loader<'_> {
 
     fn unsupported(&mut self, object: &Object, message: &str, help: &str) {
         let at = FieldPath::root().key("kind");
-        self.refuse(object, vec![Problem::error(codes::KIND_NOT_SUPPORTED, at, message).help(help)]);
+        self.refuse(
+            object,
+            vec![Problem::error(codes::KIND_NOT_SUPPORTED, at, message).help(help)],
+        );
     }
 
     /// Reports the problems; true where one of them is an error, or the object was broken.
@@ -169,7 +172,9 @@ impl Loader<'_> {
         let error = problems.iter().find(|problem| problem.severity == Severity::Error);
         let reason = error.map(|problem| problem.message.clone());
         let reason = reason.or_else(|| object.broken.then(|| "it could not be read".to_owned()));
-        self.configuration.diagnostics.extend(problems.into_iter().map(|problem| object.diagnose(problem)));
+        self.configuration
+            .diagnostics
+            .extend(problems.into_iter().map(|problem| object.diagnose(problem)));
         let refused = reason.is_some();
         if let Some(reason) = reason {
             let identity = (object.kind.clone(), object.name.clone());
@@ -212,7 +217,8 @@ impl Loader<'_> {
     fn event_source(&mut self, object: Object) {
         let null = Value::Null;
         let spec = object.value.get("spec").unwrap_or(&null);
-        let (events, problems) = tripline_eventsources::events_in(Dialect::of(&object.api_version), &object.name, spec);
+        let (events, problems) =
+            tripline_eventsources::events_in(Dialect::of(&object.api_version), &object.name, spec);
         if !self.refuse(&object, problems) {
             let name = object.name.clone();
             self.configuration.sources.insert(name.clone(), LoadedSource { name, events });
@@ -249,13 +255,16 @@ impl Loader<'_> {
     /// A dependency on an event that no event source here has will never be met. It is no
     /// error: the event source may be in another folder.
     fn warn_of_unknown_events(&mut self) {
-        let known: BTreeSet<EventKey> = self.configuration.events().into_iter().map(|event| event.key).collect();
+        let known: BTreeSet<EventKey> =
+            self.configuration.events().into_iter().map(|event| event.key).collect();
         if known.is_empty() {
             return;
         }
         let mut found = Vec::new();
         for (name, sensor) in &self.configuration.sensors {
-            let Some(object) = self.objects.get(&("Sensor".to_owned(), name.clone())) else { continue };
+            let Some(object) = self.objects.get(&("Sensor".to_owned(), name.clone())) else {
+                continue;
+            };
             for (index, dependency) in sensor.compiled.sensor.dependencies.iter().enumerate() {
                 if !known.contains(&dependency.key) {
                     found.push(object.diagnose(unknown_event(index, &dependency.key, &known)));
@@ -289,17 +298,24 @@ fn path_of_event(object: &Object, event: &str) -> FieldPath {
 
 fn unknown_event(index: usize, key: &EventKey, known: &BTreeSet<EventKey>) -> Problem {
     let at = FieldPath::root().key("spec").key("dependencies").index(index);
-    let in_namespace: Vec<&EventKey> = known.iter().filter(|other| other.namespace == key.namespace).collect();
-    let of_source: Vec<&str> =
-        in_namespace.iter().filter(|other| other.source == key.source).map(|other| other.name.as_str()).collect();
+    let in_namespace: Vec<&EventKey> =
+        known.iter().filter(|other| other.namespace == key.namespace).collect();
+    let of_source: Vec<&str> = in_namespace
+        .iter()
+        .filter(|other| other.source == key.source)
+        .map(|other| other.name.as_str())
+        .collect();
     if of_source.is_empty() {
-        let sources: BTreeSet<&str> = in_namespace.iter().map(|other| other.source.as_str()).collect();
-        let message = format!("namespace `{}` has no event source `{}` here", key.namespace, key.source);
+        let sources: BTreeSet<&str> =
+            in_namespace.iter().map(|other| other.source.as_str()).collect();
+        let message =
+            format!("namespace `{}` has no event source `{}` here", key.namespace, key.source);
         let problem = Problem::warning(codes::UNKNOWN_EVENT, at.key("eventSourceName"), message);
         return problem.help(format!("it has {}", listed(sources)));
     }
     let message = format!("event source `{}` has no event `{}`", key.source, key.name);
-    Problem::warning(codes::UNKNOWN_EVENT, at.key("eventName"), message).help(format!("it has {}", listed(of_source)))
+    Problem::warning(codes::UNKNOWN_EVENT, at.key("eventName"), message)
+        .help(format!("it has {}", listed(of_source)))
 }
 
 fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {

@@ -57,7 +57,9 @@ impl Programs for Binary {
 
     fn graph(&self, paths: &[PathBuf]) -> anyhow::Result<GraphConfig> {
         let configuration = load::load(&inputs(paths)?, &Definitions::default());
-        for diagnostic in configuration.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()) {
+        for diagnostic in
+            configuration.diagnostics.iter().filter(|diagnostic| diagnostic.is_error())
+        {
             eprintln!("{diagnostic}");
         }
         Ok(graph::config(&configuration))
@@ -70,7 +72,8 @@ fn coloured() -> bool {
 
 /// What the demo writes is kept, so that the commands that it ends with work.
 fn demo_data() -> anyhow::Result<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME").filter(|state| !state.is_empty()).map(PathBuf::from);
+    let state =
+        std::env::var_os("XDG_STATE_HOME").filter(|state| !state.is_empty()).map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"));
     let state = state.or(home).context("neither HOME nor XDG_STATE_HOME is set: give --data")?;
     Ok(state.join("tripline-demo"))
@@ -86,8 +89,14 @@ fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
             return Ok(Input::Path(path.clone()));
         }
         let mut text = Vec::new();
-        std::io::stdin().take(MAX_INPUT_BYTES + 1).read_to_end(&mut text).context("standard input cannot be read")?;
-        anyhow::ensure!(text.len() as u64 <= MAX_INPUT_BYTES, "standard input is longer than {MAX_INPUT_BYTES} bytes");
+        std::io::stdin()
+            .take(MAX_INPUT_BYTES + 1)
+            .read_to_end(&mut text)
+            .context("standard input cannot be read")?;
+        anyhow::ensure!(
+            text.len() as u64 <= MAX_INPUT_BYTES,
+            "standard input is longer than {MAX_INPUT_BYTES} bytes"
+        );
         Ok(Input::text("<stdin>", text))
     };
     paths.iter().map(input).collect()
@@ -139,7 +148,9 @@ async fn run(options: Options) -> anyhow::Result<Exit> {
         tracing::info!(count, "skipped {kind}: it is not Tripline's");
     }
     if configuration.is_empty() {
-        tracing::warn!("no event source and no sensor was found: the daemon waits for files to change");
+        tracing::warn!(
+            "no event source and no sensor was found: the daemon waits for files to change"
+        );
     }
     for (port, address) in daemon.addresses() {
         tracing::info!(%address, "webhooks of port {port}");
@@ -179,4 +190,3 @@ pub fn prepare() -> anyhow::Result<()> {
     let installed = rustls::crypto::ring::default_provider().install_default();
     installed.map_err(|_| anyhow::anyhow!("a TLS provider was chosen before"))
 }
-

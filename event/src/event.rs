@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{CorrelationId, EventId, EventKey};
+use crate::{CorrelationId, EventId, EventKey, TriggerName};
 
 /// The `datacontenttype` of every event that Argo Events' sources emit.
 pub const JSON: &str = "application/json";
@@ -47,6 +47,10 @@ pub struct Links {
     /// How many actions lie between the first event of the chain and this one.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub hops: u16,
+    /// The triggers whose actions led here, as `namespace/sensor/trigger`, the oldest
+    /// first: the latest [`Self::MAX_PATH`] of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
     /// The W3C `traceparent` that came with the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
@@ -60,7 +64,23 @@ fn is_zero(hops: &u16) -> bool {
 impl Links {
     /// The first event of a chain of its own.
     pub fn first(correlation: CorrelationId) -> Self {
-        Self { correlation, chain: None, causation: None, hops: 0, traceparent: None }
+        Self {
+            correlation,
+            chain: None,
+            causation: None,
+            hops: 0,
+            path: Vec::new(),
+            traceparent: None,
+        }
+    }
+
+    /// The most triggers that a path names.
+    pub const MAX_PATH: usize = 32;
+
+    /// The path of what `trigger` causes: this one, with the trigger at its end.
+    pub fn path_through(&self, trigger: &TriggerName) -> Vec<String> {
+        let skipped = (self.path.len() + 1).saturating_sub(Self::MAX_PATH);
+        self.path.iter().skip(skipped).cloned().chain([trigger.to_string()]).collect()
     }
 
     /// The correlation id under which the whole chain is found.

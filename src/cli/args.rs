@@ -48,9 +48,7 @@ Begin with:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Shows the main job: a message goes in, a workflow comes out.
-    #[command(
-        after_help = "Examples:\n  tripline demo\n  tripline demo --data /tmp/demo"
-    )]
+    #[command(after_help = "Examples:\n  tripline demo\n  tripline demo --data /tmp/demo")]
     Demo(DemoArgs),
     /// Writes a commented starter: an event source and a sensor.
     #[command(

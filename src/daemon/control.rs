@@ -106,7 +106,11 @@ impl Shared {
                 let triggers = held.get(name)?.triggers.values();
                 let held = triggers.filter_map(|trigger| trigger.held.get(dependency)).next()?;
                 let event = &held.event;
-                Some(HeldEvent { id: event.id.clone(), position: event.position, since: held.since })
+                Some(HeldEvent {
+                    id: event.id.clone(),
+                    position: event.position,
+                    since: held.since,
+                })
             };
             SensorStatus {
                 name: name.clone(),
@@ -120,7 +124,11 @@ impl Shared {
                         held: held_by(&dependency.name),
                     })
                     .collect(),
-                triggers: sensor.triggers.iter().map(|trigger| trigger.name.trigger.clone()).collect(),
+                triggers: sensor
+                    .triggers
+                    .iter()
+                    .map(|trigger| trigger.name.trigger.clone())
+                    .collect(),
                 last_fired: counts.last_fired,
                 passed: counts.passed,
                 filtered: counts.filtered,
@@ -162,14 +170,22 @@ impl Shared {
                 position: accepted.position,
                 duplicate: accepted.duplicate,
             }),
-            Err(error @ SinkError::TooLarge { .. }) => Err(ControlError::Invalid(error.to_string())),
+            Err(error @ SinkError::TooLarge { .. }) => {
+                Err(ControlError::Invalid(error.to_string()))
+            }
             Err(error) => Err(unreachable(error)),
         }
     }
 
     /// Writes down who did what. What was done stays done should this fail, so the error
     /// says both.
-    async fn note(&self, who: &str, did: &str, subject: &str, reason: Option<&str>) -> Result<(), ControlError> {
+    async fn note(
+        &self,
+        who: &str,
+        did: &str,
+        subject: &str,
+        reason: Option<&str>,
+    ) -> Result<(), ControlError> {
         let kind = OutcomeKind::Operator {
             who: who.to_owned(),
             did: did.to_owned(),
@@ -179,7 +195,9 @@ impl Shared {
         let record = Outcome { at: self.clock.now(), correlation: None, kind }.encode();
         let appended = self.bus.append(Log::Outcomes, vec![Append { dedup: None, record }]).await;
         appended.map(drop).map_err(|error| {
-            ControlError::Failed(format!("{did} of {subject} was done, but could not be written down: {error}"))
+            ControlError::Failed(format!(
+                "{did} of {subject} was done, but could not be written down: {error}"
+            ))
         })
     }
 
@@ -192,7 +210,8 @@ impl Shared {
             let Done::Retried { position, .. } = &answer.done else { continue };
             let stored = self.bus.read(Log::Actions, *position, 1).await.map_err(unreachable)?;
             let Some(stored) = stored.first() else { continue };
-            let action = Action::decode(&stored.record).map_err(|error| ControlError::Failed(error.to_string()))?;
+            let action = Action::decode(&stored.record)
+                .map_err(|error| ControlError::Failed(error.to_string()))?;
             let loaded = self
                 .engine
                 .definitions
@@ -202,7 +221,12 @@ impl Shared {
                 tracing::warn!(%error, action_id = %action.id, "the definition of a dead letter cannot be loaded");
             }
             let action = Arc::new(action);
-            self.engine.executor.offer(Decided { position: *position, action, events: None, recovered: None });
+            self.engine.executor.offer(Decided {
+                position: *position,
+                action,
+                events: None,
+                recovered: None,
+            });
         }
         Ok(answers)
     }
@@ -232,7 +256,9 @@ impl Shared {
     async fn drop_scope(&self, order: DropWaiting) -> Result<DropReport, ControlError> {
         let DropWaiting { scope, dry_run, reason, who } = order;
         if let Scope::Target(target) = &scope {
-            let message = format!("waiting actions are dropped by sensor or trigger, not by target `{target}`");
+            let message = format!(
+                "waiting actions are dropped by sensor or trigger, not by target `{target}`"
+            );
             return Err(ControlError::Invalid(message));
         }
         let waiting = self
@@ -319,7 +345,9 @@ impl Daemon for Shared {
 
     fn reload(&self, who: String) -> Answering<'_, ReloadReport> {
         Box::pin(async move {
-            let done = Shared::reload(self).await.map_err(|error| ControlError::Failed(format!("{error:#}")))?;
+            let done = Shared::reload(self)
+                .await
+                .map_err(|error| ControlError::Failed(format!("{error:#}")))?;
             self.note(&who, "reload", "configuration", None).await?;
             Ok(self.report(done).await)
         })
@@ -327,7 +355,8 @@ impl Daemon for Shared {
 
     fn confirm_reload(&self, who: String) -> Answering<'_, ReloadReport> {
         Box::pin(async move {
-            let done = self.confirm().await.map_err(|error| ControlError::Failed(format!("{error:#}")))?;
+            let done =
+                self.confirm().await.map_err(|error| ControlError::Failed(format!("{error:#}")))?;
             let Some(done) = done else {
                 return Err(ControlError::NotFound("no reload waits to be confirmed".to_owned()));
             };

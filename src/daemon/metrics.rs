@@ -9,8 +9,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -91,7 +91,9 @@ fn milliseconds() -> Histogram {
 }
 
 fn seconds() -> Histogram {
-    Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0])
+    Histogram::new([
+        0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0,
+    ])
 }
 
 /// All metrics of the daemon.
@@ -191,31 +193,90 @@ impl Metrics {
     fn registered(mut self) -> Self {
         let mut registry = Registry::default();
         let argo = registry.sub_registry_with_prefix("argo_events");
-        argo.register("event_service_running_total", "Events of the event source that can come in", self.running.clone());
+        argo.register(
+            "event_service_running_total",
+            "Events of the event source that can come in",
+            self.running.clone(),
+        );
         argo.register("events_sent", "Events that are durable", self.sent.clone());
-        argo.register("events_sent_failed", "Events that the bus did not take; upstream was told", self.sent_failed.clone());
-        argo.register("events_processing_failed", "What came in and was refused", self.processing_failed.clone());
+        argo.register(
+            "events_sent_failed",
+            "Events that the bus did not take; upstream was told",
+            self.sent_failed.clone(),
+        );
+        argo.register(
+            "events_processing_failed",
+            "What came in and was refused",
+            self.processing_failed.clone(),
+        );
         argo.register("action_triggered", "Actions that were carried out", self.triggered.clone());
         argo.register("action_failed", "Attempts that failed", self.action_failed.clone());
-        argo.register("action_retries_failed", "Actions that became dead letters", self.retries_failed.clone());
-        argo.register("action_duration_milliseconds", "How long the target took", self.action_duration.clone());
+        argo.register(
+            "action_retries_failed",
+            "Actions that became dead letters",
+            self.retries_failed.clone(),
+        );
+        argo.register(
+            "action_duration_milliseconds",
+            "How long the target took",
+            self.action_duration.clone(),
+        );
         let own = registry.sub_registry_with_prefix("tripline");
-        own.register_with_unit("events_accepted", "Size of the events that are durable", Unit::Bytes, self.accepted_bytes.clone());
+        own.register_with_unit(
+            "events_accepted",
+            "Size of the events that are durable",
+            Unit::Bytes,
+            self.accepted_bytes.clone(),
+        );
         own.register("events_duplicate", "Events whose id was known", self.duplicates.clone());
-        own.register("events_filtered", "Events that a dependency's filters did not let through", self.filtered.clone());
-        own.register("filter_errors", "Filters that could not be evaluated", self.filter_errors.clone());
+        own.register(
+            "events_filtered",
+            "Events that a dependency's filters did not let through",
+            self.filtered.clone(),
+        );
+        own.register(
+            "filter_errors",
+            "Filters that could not be evaluated",
+            self.filter_errors.clone(),
+        );
         own.register("events_evaluated", "Events that were evaluated", self.evaluated.clone());
-        own.register("events_without_action", "Events that completed no condition", self.unmatched.clone());
+        own.register(
+            "events_without_action",
+            "Events that completed no condition",
+            self.unmatched.clone(),
+        );
         own.register("actions_decided", "Actions that are durable", self.decided.clone());
         own.register("dead_letters", "Dead letters", self.dead_letters.clone());
         own.register("actions_dropped", "Actions that were dropped", self.dropped.clone());
-        own.register_with_unit("decision_to_success", "From the decision to the success", Unit::Seconds, self.latency.clone());
+        own.register_with_unit(
+            "decision_to_success",
+            "From the decision to the success",
+            Unit::Seconds,
+            self.latency.clone(),
+        );
         own.register("lag_events", "Events that are not evaluated yet", self.lag.clone());
-        own.register("actions_open", "Actions that wait, run or wait for a retry", self.waiting.clone());
-        own.register_with_unit("oldest_action_age", "Since when the oldest open action was decided", Unit::Seconds, self.oldest_waiting.clone());
+        own.register(
+            "actions_open",
+            "Actions that wait, run or wait for a retry",
+            self.waiting.clone(),
+        );
+        own.register_with_unit(
+            "oldest_action_age",
+            "Since when the oldest open action was decided",
+            Unit::Seconds,
+            self.oldest_waiting.clone(),
+        );
         own.register("checkpoints", "Checkpoints that were written", self.checkpoints.clone());
-        own.register("bus_trouble", "Times the bus failed in a way that is tried again", self.bus_trouble.clone());
-        own.register("outcomes_held", "Outcomes that the bus did not take yet", self.outcomes_held.clone());
+        own.register(
+            "bus_trouble",
+            "Times the bus failed in a way that is tried again",
+            self.bus_trouble.clone(),
+        );
+        own.register(
+            "outcomes_held",
+            "Outcomes that the bus did not take yet",
+            self.outcomes_held.clone(),
+        );
         own.register("objects", "Objects of the configuration", self.objects.clone());
         own.register("build_info", "Always 1", self.build.clone());
         self.registry = registry;
@@ -236,7 +297,8 @@ impl Metrics {
         }
         self.running.clear();
         for (name, ready) in &sample.sources {
-            let labels = OfSource { namespace: name.namespace.clone(), eventsource_name: name.name.clone() };
+            let labels =
+                OfSource { namespace: name.namespace.clone(), eventsource_name: name.name.clone() };
             self.running.get_or_create(&labels).set(i64::try_from(*ready).unwrap_or(i64::MAX));
         }
         self.lag.set(self.behind.load(Ordering::Relaxed));
@@ -265,7 +327,13 @@ impl EngineObserver for Metrics {
         self.processing_failed.get_or_create(&key.into()).inc();
     }
 
-    fn on_filtered(&self, sensor: &ObjectName, dependency: &str, passed: bool, error: Option<&str>) {
+    fn on_filtered(
+        &self,
+        sensor: &ObjectName,
+        dependency: &str,
+        passed: bool,
+        error: Option<&str>,
+    ) {
         if passed {
             return;
         }
@@ -314,7 +382,9 @@ impl Observer for Metrics {
     fn on_succeeded(&self, action: &Action, success: &Success<'_>) {
         let labels = OfTrigger::from(action);
         self.triggered.get_or_create(&labels).inc();
-        self.action_duration.get_or_create(&labels).observe(success.attempt_took.as_secs_f64() * 1e3);
+        self.action_duration
+            .get_or_create(&labels)
+            .observe(success.attempt_took.as_secs_f64() * 1e3);
         self.latency.get_or_create(&labels).observe(success.since_decided.as_secs_f64());
         self.outcomes_held.set(0);
     }

@@ -252,9 +252,9 @@ impl Daemon {
         let stop = self.stop.clone();
         self.tasks.spawn(async move { notes.run(bus, stop).await });
         if let Some(address) = options.operations {
-            let listener = TcpListener::bind(address)
-                .await
-                .with_context(|| format!("cannot listen on {address} for /healthz, /readyz and /metrics"))?;
+            let listener = TcpListener::bind(address).await.with_context(|| {
+                format!("cannot listen on {address} for /healthz, /readyz and /metrics")
+            })?;
             self.operations = listener.local_addr().ok();
             let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
             self.tasks.spawn(operations::serve(listener, shared, stop));
@@ -305,7 +305,9 @@ impl Daemon {
             self.tasks.spawn(async move { shared.watch(stopping).await });
         }
         let (shared, stopping) = (Arc::clone(&self.shared), self.stop.clone());
-        self.tasks.spawn(async move { shared.pauses.end_when_due(shared.clock.as_ref(), &stopping).await });
+        self.tasks.spawn(async move {
+            shared.pauses.end_when_due(shared.clock.as_ref(), &stopping).await
+        });
         let failed = tokio::select! {
             biased;
             () = stop.cancelled() => None,
@@ -332,9 +334,13 @@ impl Daemon {
         self.stop.cancel();
         self.tasks.close();
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-        let tasks = tokio::time::timeout(left.max(Duration::from_millis(500)), self.tasks.wait()).await;
+        let tasks =
+            tokio::time::timeout(left.max(Duration::from_millis(500)), self.tasks.wait()).await;
         if sources.is_err() || !engine || tasks.is_err() {
-            anyhow::bail!("not everything ended within {:?}; what is open is gone on with at the next start", self.grace);
+            anyhow::bail!(
+                "not everything ended within {:?}; what is open is gone on with at the next start",
+                self.grace
+            );
         }
         tracing::info!("stopped");
         Ok(())
@@ -348,7 +354,10 @@ async fn open(options: &Options) -> anyhow::Result<EmbeddedBus> {
     Ok(opened.context("opening the data directory failed")??)
 }
 
-fn first_configuration(options: &Options, definitions: &Definitions) -> anyhow::Result<Configuration> {
+fn first_configuration(
+    options: &Options,
+    definitions: &Definitions,
+) -> anyhow::Result<Configuration> {
     let configuration = load::load(&options.inputs, definitions);
     for diagnostic in &configuration.diagnostics {
         if diagnostic.is_error() {

@@ -60,7 +60,8 @@ impl Notes {
     }
 
     async fn write(&self, bus: &dyn Bus) {
-        let gathered = std::mem::take(&mut *self.gathered.lock().unwrap_or_else(PoisonError::into_inner));
+        let gathered =
+            std::mem::take(&mut *self.gathered.lock().unwrap_or_else(PoisonError::into_inner));
         if gathered.is_empty() {
             return;
         }
@@ -68,7 +69,8 @@ impl Notes {
         let mut batch: Vec<_> = gathered.into_iter().collect();
         batch.sort();
         let records = batch.iter().map(|((key, reason), count)| {
-            let kind = OutcomeKind::Refused { key: key.clone(), reason: reason.clone(), count: *count };
+            let kind =
+                OutcomeKind::Refused { key: key.clone(), reason: reason.clone(), count: *count };
             Append { dedup: None, record: Outcome { at, correlation: None, kind }.encode() }
         });
         if let Err(error) = bus.append(Log::Outcomes, records.collect()).await {

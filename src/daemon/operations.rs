@@ -56,7 +56,10 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
 impl Shared {
     fn sample(&self) -> Sample {
         let snapshot = self.engine.executor.snapshot();
-        let open = snapshot.iter().map(|trigger| trigger.waiting + trigger.in_flight + trigger.retrying).sum();
+        let open = snapshot
+            .iter()
+            .map(|trigger| trigger.waiting + trigger.in_flight + trigger.retrying)
+            .sum();
         let oldest = snapshot.iter().filter_map(|trigger| trigger.oldest_decided_at).min();
         let configuration = self.configuration.load();
         let mut sources: Vec<(ObjectName, u64)> = Vec::new();

@@ -44,7 +44,11 @@ impl Pauses {
         let state = match bus.get(KEY).await? {
             Some(entry) => {
                 let stored: Stored = serde_json::from_slice(&entry.value)?;
-                anyhow::ensure!(stored.v <= FORMAT, "{KEY} has format {}, this build knows {FORMAT}", stored.v);
+                anyhow::ensure!(
+                    stored.v <= FORMAT,
+                    "{KEY} has format {}, this build knows {FORMAT}",
+                    stored.v
+                );
                 State { revision: entry.revision, paused: stored.paused }
             }
             None => State { revision: Revision::ABSENT, paused: BTreeMap::new() },
@@ -54,7 +58,12 @@ impl Pauses {
                 executor.pause(scope, &reason(paused));
             }
         }
-        Ok(Self { bus, executor: executor.clone(), state: Mutex::new(state), changed: Notify::new() })
+        Ok(Self {
+            bus,
+            executor: executor.clone(),
+            state: Mutex::new(state),
+            changed: Notify::new(),
+        })
     }
 
     /// What is paused, by scope.
@@ -89,14 +98,18 @@ impl Pauses {
     }
 
     /// Writes what `change` does, unless it answers false.
-    async fn change(&self, change: impl FnOnce(&mut BTreeMap<String, Paused>) -> bool) -> Result<bool, WriteError> {
+    async fn change(
+        &self,
+        change: impl FnOnce(&mut BTreeMap<String, Paused>) -> bool,
+    ) -> Result<bool, WriteError> {
         let mut state = self.state.lock().await;
         let mut paused = state.paused.clone();
         if !change(&mut paused) {
             return Ok(false);
         }
         let stored = Stored { v: FORMAT, paused };
-        let json = serde_json::to_vec(&stored).map_err(|error| WriteError::Unavailable(error.to_string()))?;
+        let json = serde_json::to_vec(&stored)
+            .map_err(|error| WriteError::Unavailable(error.to_string()))?;
         state.revision = self.bus.put(KEY, Bytes::from(json), state.revision).await?;
         state.paused = stored.paused;
         Ok(true)
@@ -105,9 +118,11 @@ impl Pauses {
     /// Takes back what was paused until a time, when that has come; until `stop`.
     pub async fn end_when_due(&self, clock: &dyn Clock, stop: &CancellationToken) {
         loop {
-            let next = self.state.lock().await.paused.values().filter_map(|paused| paused.until).min();
+            let next =
+                self.state.lock().await.paused.values().filter_map(|paused| paused.until).min();
             let wait = next.map_or(Duration::from_secs(60), |until| {
-                let left = Duration::try_from(until.duration_since(clock.now())).unwrap_or_default();
+                let left =
+                    Duration::try_from(until.duration_since(clock.now())).unwrap_or_default();
                 left.min(Duration::from_secs(60))
             });
             tokio::select! {
@@ -126,10 +141,14 @@ impl Pauses {
             state.paused.values().filter(due).map(|paused| paused.scope.clone()).collect()
         };
         for text in due {
-            let Ok(scope) = scope::parse(&text, tripline_event::name::DEFAULT_NAMESPACE) else { continue };
+            let Ok(scope) = scope::parse(&text, tripline_event::name::DEFAULT_NAMESPACE) else {
+                continue;
+            };
             match self.resume(&scope).await {
                 Ok(_) => tracing::info!(scope = text, "the time of the pause is over: resumed"),
-                Err(error) => tracing::warn!(%error, scope = text, "the pause could not be ended; it is tried again"),
+                Err(error) => {
+                    tracing::warn!(%error, scope = text, "the pause could not be ended; it is tried again")
+                }
             }
         }
     }

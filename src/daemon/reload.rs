@@ -42,7 +42,11 @@ impl Shared {
     pub(crate) async fn watch(&self, stop: CancellationToken) {
         let fingerprint = || {
             let inputs = self.inputs.clone();
-            async move { tokio::task::spawn_blocking(move || tripline_config::fingerprint(&inputs)).await.ok() }
+            async move {
+                tokio::task::spawn_blocking(move || tripline_config::fingerprint(&inputs))
+                    .await
+                    .ok()
+            }
         };
         let mut seen = fingerprint().await;
         loop {
@@ -61,7 +65,10 @@ impl Shared {
                     seen = now;
                     self.log(&done);
                 }
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "changed files could not be taken up; it is tried again"),
+                Err(error) => tracing::warn!(
+                    error = format!("{error:#}"),
+                    "changed files could not be taken up; it is tried again"
+                ),
             }
         }
     }
@@ -69,7 +76,9 @@ impl Shared {
     fn log(&self, done: &Reloaded) {
         let Reloaded { added, changed, removed, held } = done;
         match held {
-            Some(reason) => tracing::warn!("changed files are not taken up: {reason}. `tripline reload --confirm` does it"),
+            Some(reason) => tracing::warn!(
+                "changed files are not taken up: {reason}. `tripline reload --confirm` does it"
+            ),
             None => tracing::info!(added, changed, removed, "changed files were taken up"),
         }
     }
@@ -103,7 +112,10 @@ impl Shared {
 
     /// Objects that are refused, or that may be in what could not be read, stay as they
     /// were. After a restart that is, for sensors, what the newest plan has.
-    pub(crate) async fn with_last_good_versions(&self, mut loaded: Configuration) -> anyhow::Result<Configuration> {
+    pub(crate) async fn with_last_good_versions(
+        &self,
+        mut loaded: Configuration,
+    ) -> anyhow::Result<Configuration> {
         let before = self.configuration.load_full();
         let refused = |kind: &str, name: &ObjectName| {
             loaded.incomplete || loaded.invalid.contains_key(&(kind.to_owned(), name.clone()))
@@ -124,12 +136,17 @@ impl Shared {
             .filter(|source| refused("EventSource", &source.name))
             .cloned()
             .collect();
-        loaded.sensors.extend(kept.into_iter().map(|sensor| (sensor.definition.name.clone(), sensor)));
+        loaded
+            .sensors
+            .extend(kept.into_iter().map(|sensor| (sensor.definition.name.clone(), sensor)));
         loaded.sources.extend(sources.into_iter().map(|source| (source.name.clone(), source)));
         Ok(loaded)
     }
 
-    async fn sensors_of_newest_plan(&self, loaded: &Configuration) -> anyhow::Result<Vec<LoadedSensor>> {
+    async fn sensors_of_newest_plan(
+        &self,
+        loaded: &Configuration,
+    ) -> anyhow::Result<Vec<LoadedSensor>> {
         if loaded.invalid.is_empty() && !loaded.incomplete {
             return Ok(Vec::new());
         }
@@ -139,7 +156,8 @@ impl Shared {
             let json = plans::definition(&*self.bus, &hash).await?;
             // One that this build refuses cannot stay.
             if let Ok(compiled) = self.engine.definitions.load(&*self.bus, &name, &hash).await {
-                sensors.push(LoadedSensor { definition: Definition { name, hash, json }, compiled });
+                sensors
+                    .push(LoadedSensor { definition: Definition { name, hash, json }, compiled });
             }
         }
         Ok(sensors)
@@ -161,7 +179,10 @@ impl Shared {
             tracing::warn!("{diagnostic}");
         }
         for (key, problem) in self.sources.apply(configuration.events()) {
-            tracing::error!("event source {key}: {}; it is tried again until it works", problem.message);
+            tracing::error!(
+                "event source {key}: {}; it is tried again until it works",
+                problem.message
+            );
         }
         self.engine.executor.policies_changed();
         self.configuration.store(Arc::new(configuration));
@@ -177,8 +198,11 @@ fn versions(configuration: &Configuration) -> BTreeMap<(&str, &ObjectName), Stri
         .iter()
         .map(|(name, sensor)| (("Sensor", name), sensor.definition.hash.to_string()));
     let sources = configuration.sources.iter().map(|(name, source)| {
-        let events: Vec<String> =
-            source.events.iter().map(|event| format!("{}={}", event.key.name, event.hash)).collect();
+        let events: Vec<String> = source
+            .events
+            .iter()
+            .map(|event| format!("{}={}", event.key.name, event.hash))
+            .collect();
         (("EventSource", name), events.join(","))
     });
     sensors.chain(sources).collect()
@@ -188,7 +212,10 @@ pub(crate) fn difference(before: &Configuration, after: &Configuration) -> Reloa
     let (before, after) = (versions(before), versions(after));
     Reloaded {
         added: after.keys().filter(|name| !before.contains_key(*name)).count(),
-        changed: after.iter().filter(|(name, version)| before.get(*name).is_some_and(|old| old != *version)).count(),
+        changed: after
+            .iter()
+            .filter(|(name, version)| before.get(*name).is_some_and(|old| old != *version))
+            .count(),
         removed: before.keys().filter(|name| !after.contains_key(*name)).count(),
         held: None,
     }

@@ -28,14 +28,20 @@ impl SecretStore {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
         match secrets.get(namespace, reference) {
             Ok(Some(secret)) => Ok(secret),
-            Ok(None) => Err(format!("the key `{key}` of the Secret {namespace}/{name} is not there")),
+            Ok(None) => {
+                Err(format!("the key `{key}` of the Secret {namespace}/{name} is not there"))
+            }
             Err(error) => Err(error.to_string()),
         }
     }
 }
 
 impl tripline_triggers::SecretLookup for SecretStore {
-    fn secret(&self, namespace: &str, secret: &tripline_config::SecretRef) -> Result<Secret, String> {
+    fn secret(
+        &self,
+        namespace: &str,
+        secret: &tripline_config::SecretRef,
+    ) -> Result<Secret, String> {
         self.get(namespace, secret)
     }
 

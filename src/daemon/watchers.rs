@@ -55,11 +55,18 @@ impl EngineObserver for Watchers {
         self.notes.refused(key, reason);
     }
 
-    fn on_filtered(&self, sensor: &ObjectName, dependency: &str, passed: bool, error: Option<&str>) {
+    fn on_filtered(
+        &self,
+        sensor: &ObjectName,
+        dependency: &str,
+        passed: bool,
+        error: Option<&str>,
+    ) {
         self.metrics.on_filtered(sensor, dependency, passed, error);
         self.counts.filtered(sensor, passed);
         if let Some(error) = error {
-            self.trouble.tell(&format!("filter of dependency {dependency} of sensor {sensor}"), error);
+            self.trouble
+                .tell(&format!("filter of dependency {dependency} of sensor {sensor}"), error);
         }
         if let Some(guest) = &self.guest {
             guest.on_filtered(sensor, dependency, passed, error);

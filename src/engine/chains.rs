@@ -31,19 +31,29 @@ struct Link {
     action: ActionId,
     root: CorrelationId,
     hops: u16,
+    path: Vec<String>,
+}
+
+/// The action that submitted a workflow.
+#[derive(Clone, Debug)]
+pub struct Submitter {
+    /// Its id.
+    pub action: ActionId,
+    /// The correlation id at the root of its chain.
+    pub root: CorrelationId,
+    /// The hops of its chain.
+    pub hops: u16,
+    /// The triggers of its chain, its own the last.
+    pub path: Vec<String>,
 }
 
 impl Chains {
-    /// An action of the chain `root` with so many hops led to this result.
-    pub fn learn(&self, result: &TargetResult, action: &ActionId, root: &CorrelationId, hops: u16) {
+    /// An action led to this result.
+    pub fn learn(&self, result: &TargetResult, submitter: Submitter) {
         let TargetResult::Workflow { namespace, name, .. } = result else { return };
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let link = Link {
-            namespace: namespace.as_str().into(),
-            action: action.clone(),
-            root: root.clone(),
-            hops,
-        };
+        let Submitter { action, root, hops, path } = submitter;
+        let link = Link { namespace: namespace.as_str().into(), action, root, hops, path };
         if inner.by_name.insert(name.as_str().into(), link).is_none() {
             inner.order.push_back(name.as_str().into());
         }
@@ -66,6 +76,9 @@ impl Chains {
             links.chain = Some(link.root.clone());
         }
         links.hops = links.hops.max(link.hops);
+        if links.path.is_empty() {
+            links.path.clone_from(&link.path);
+        }
         links.causation.get_or_insert_with(|| link.action.to_string());
     }
 }
@@ -83,6 +96,15 @@ mod tests {
         }
     }
 
+    fn submitter(action: &str, root: &str) -> Submitter {
+        Submitter {
+            action: ActionId(action.into()),
+            root: CorrelationId(root.into()),
+            hops: 1,
+            path: vec!["ci/deploy/submit".into()],
+        }
+    }
+
     fn resolved(chains: &Chains, namespace: &str, correlation: &str) -> Links {
         let mut links = Links::first(CorrelationId(correlation.into()));
         chains.resolve(namespace, &mut links);
@@ -92,19 +114,23 @@ mod tests {
     #[test]
     fn the_name_of_a_workflow_goes_on_with_its_chain() {
         let chains = Chains::default();
-        chains.learn(&workflow("deploy-x"), &ActionId("a1".into()), &CorrelationId("build-7".into()), 1);
+        chains.learn(&workflow("deploy-x"), submitter("a1", "build-7"));
         let links = resolved(&chains, "ci", "deploy-x");
         assert_eq!(links.correlation.as_str(), "deploy-x");
         assert_eq!(links.root().as_str(), "build-7");
         assert_eq!((links.hops, links.causation.as_deref()), (1, Some("a1")));
+        assert_eq!(links.path, ["ci/deploy/submit"]);
     }
 
     #[test]
     fn another_name_or_namespace_begins_a_chain_of_its_own() {
         let chains = Chains::default();
-        chains.learn(&workflow("deploy-x"), &ActionId("a1".into()), &CorrelationId("build-7".into()), 1);
+        chains.learn(&workflow("deploy-x"), submitter("a1", "build-7"));
         for (namespace, name) in [("prod", "deploy-x"), ("ci", "deploy-y")] {
-            assert_eq!(resolved(&chains, namespace, name), Links::first(CorrelationId(name.into())));
+            assert_eq!(
+                resolved(&chains, namespace, name),
+                Links::first(CorrelationId(name.into()))
+            );
         }
     }
 
@@ -113,7 +139,7 @@ mod tests {
         let chains = Chains::default();
         for number in 0..=REMEMBERED {
             let name = format!("w-{number}");
-            chains.learn(&workflow(&name), &ActionId("a".into()), &CorrelationId("c".into()), 1);
+            chains.learn(&workflow(&name), submitter("a", "c"));
         }
         assert!(resolved(&chains, "ci", "w-0").chain.is_none());
         assert!(resolved(&chains, "ci", "w-1").chain.is_some());

@@ -78,7 +78,9 @@ pub enum CheckpointError {
     #[error("checkpoint {0} cannot be read: {1}")]
     Damaged(String, String),
     /// It was written by a newer Tripline.
-    #[error("checkpoint has format {format} and evaluator {evaluator}, this build knows {FORMAT} and {VERSION}: run a newer Tripline")]
+    #[error(
+        "checkpoint has format {format} and evaluator {evaluator}, this build knows {FORMAT} and {VERSION}: run a newer Tripline"
+    )]
     Newer {
         /// Its format.
         format: u32,
@@ -133,9 +135,16 @@ impl Checkpoints {
         for chunk in manifest.window.values() {
             segments.push(self.chunk(chunk).await?);
         }
-        state.window = Window::restore(segments.iter().map(AsRef::as_ref))
-            .map_err(|WindowError| CheckpointError::Damaged(HEAD.to_owned(), WindowError.to_string()))?;
-        self.full = state.window.segments().filter(|segment| segment.is_full()).map(|segment| segment.base()).collect();
+        state.window =
+            Window::restore(segments.iter().map(AsRef::as_ref)).map_err(|WindowError| {
+                CheckpointError::Damaged(HEAD.to_owned(), WindowError.to_string())
+            })?;
+        self.full = state
+            .window
+            .segments()
+            .filter(|segment| segment.is_full())
+            .map(|segment| segment.base())
+            .collect();
         Ok(Some(state))
     }
 
@@ -239,7 +248,8 @@ impl Checkpoints {
         if last.kept != 0 && now.duration_since(last.kept_at).as_secs() < KEPT_EVERY_SECONDS {
             return Ok((last.kept, last.kept_at));
         }
-        overwrite(&*self.bus, &format!("state/checkpoint/{:020}", last.number), encode(last)).await?;
+        overwrite(&*self.bus, &format!("state/checkpoint/{:020}", last.number), encode(last))
+            .await?;
         Ok((last.number, now))
     }
 
@@ -272,7 +282,8 @@ struct Chunks<'a> {
 
 impl Chunks<'_> {
     async fn put(&mut self, value: Bytes) -> Result<String, CheckpointError> {
-        let key = format!("state/chunk/{:020}/{}-{}", self.number, self.at.as_nanosecond(), self.next);
+        let key =
+            format!("state/chunk/{:020}/{}-{}", self.number, self.at.as_nanosecond(), self.next);
         self.next += 1;
         overwrite(self.bus, &key, value).await?;
         Ok(key)
@@ -305,8 +316,9 @@ async fn write_sensors(
     for name in &state.dirty {
         match state.sensors.get(name) {
             Some(sensor) => {
-                let json = serde_json::to_vec(sensor)
-                    .map_err(|error| CheckpointError::Damaged(name.to_string(), error.to_string()))?;
+                let json = serde_json::to_vec(sensor).map_err(|error| {
+                    CheckpointError::Damaged(name.to_string(), error.to_string())
+                })?;
                 sensors.insert(name.to_string(), chunks.put(Bytes::from(json)).await?);
             }
             None => {
@@ -328,7 +340,8 @@ fn read_manifest(bytes: &[u8]) -> Result<Manifest, CheckpointError> {
         v: u32,
         evaluator: u32,
     }
-    let damaged = |error: serde_json::Error| CheckpointError::Damaged(HEAD.to_owned(), error.to_string());
+    let damaged =
+        |error: serde_json::Error| CheckpointError::Damaged(HEAD.to_owned(), error.to_string());
     let Versions { v, evaluator } = serde_json::from_slice(bytes).map_err(damaged)?;
     if v > FORMAT || evaluator > VERSION {
         return Err(CheckpointError::Newer { format: v, evaluator });

@@ -14,6 +14,9 @@ use tripline_sensors::path::Path;
 /// An id that is longer is cut, at a character: it has to stand in every record.
 const MAX_BYTES: usize = 8 * 1024;
 
+/// The longest name of a trigger in a path: namespace, sensor and trigger.
+const MAX_NAME_BYTES: usize = 1024;
+
 /// What a message says about the chain that it belongs to.
 #[derive(Debug)]
 pub struct Found {
@@ -23,6 +26,8 @@ pub struct Found {
     pub causation: Option<String>,
     /// How many hops the chain had when the message was sent.
     pub hops: u16,
+    /// The triggers that led to it.
+    pub path: Vec<String>,
     /// The `traceparent`.
     pub traceparent: Option<String>,
 }
@@ -36,7 +41,9 @@ pub struct Finder {
 impl Default for Finder {
     fn default() -> Self {
         let path = |text| Path::compile(text).ok();
-        Self { body_fields: ["correlation_id", "correlationId"].into_iter().filter_map(path).collect() }
+        Self {
+            body_fields: ["correlation_id", "correlationId"].into_iter().filter_map(path).collect(),
+        }
     }
 }
 
@@ -57,8 +64,13 @@ impl Finder {
             .or_else(|| traceparent.and_then(trace_id).map(str::to_owned));
         Found {
             correlation: correlation.map(|id| CorrelationId(cut(id))),
-            causation: header(&["causation-id", "x-causation-id", "ce-causationid"]).map(decoded).map(cut),
-            hops: header(&["x-tripline-hops"]).and_then(|text| text.parse().ok()).unwrap_or_default(),
+            causation: header(&["causation-id", "x-causation-id", "ce-causationid"])
+                .map(decoded)
+                .map(cut),
+            hops: header(&["x-tripline-hops"])
+                .and_then(|text| text.parse().ok())
+                .unwrap_or_default(),
+            path: header(&["x-tripline-path"]).map(path).unwrap_or_default(),
             traceparent: traceparent.map(str::to_owned),
         }
     }
@@ -107,6 +119,15 @@ fn cut(mut id: String) -> String {
     id
 }
 
+/// What an `http` trigger sends: names joined by commas. Too many or too long are none.
+fn path(value: &str) -> Vec<String> {
+    let names: Vec<String> =
+        value.split(',').map(decoded).filter(|name| !name.is_empty()).collect();
+    let fits =
+        names.len() <= Links::MAX_PATH && names.iter().all(|name| name.len() <= MAX_NAME_BYTES);
+    if fits { names } else { Vec::new() }
+}
+
 /// `00-<32 hex>-<16 hex>-<2 hex>`, and the trace id is not all zeros (W3C Trace Context).
 fn trace_id(traceparent: &str) -> Option<&str> {
     let mut parts = traceparent.split('-');
@@ -123,6 +144,7 @@ impl Found {
             chain: None,
             causation: self.causation,
             hops: self.hops,
+            path: self.path,
             traceparent: self.traceparent,
         }
     }
@@ -157,7 +179,8 @@ mod tests {
     #[test]
     fn the_places_are_looked_at_in_order() {
         let body = r#"{"build": {"id": "p"}, "correlation_id": "b", "correlationId": "c"}"#;
-        let headers = [("Ce-Correlationid", "ce"), ("X-Correlation-Id", "h"), ("traceparent", TRACE)];
+        let headers =
+            [("Ce-Correlationid", "ce"), ("X-Correlation-Id", "h"), ("traceparent", TRACE)];
         assert_eq!(correlation(&headers, body, Some("body.build.id")), "p");
         assert_eq!(correlation(&headers, body, Some("body.build.none")), "ce");
         assert_eq!(correlation(&headers, body, None), "ce");
@@ -178,14 +201,23 @@ mod tests {
 
     #[test]
     fn an_empty_id_is_none_and_a_long_one_is_cut() {
-        assert_eq!(correlation(&[("correlation-id", "")], r#"{"correlation_id": ""}"#, None), "own");
+        assert_eq!(
+            correlation(&[("correlation-id", "")], r#"{"correlation_id": ""}"#, None),
+            "own"
+        );
         let long = "é".repeat(MAX_BYTES);
         assert_eq!(correlation(&[("correlation-id", &long)], "{}", None).len(), MAX_BYTES);
     }
 
     #[test]
     fn a_broken_traceparent_is_not_taken_on() {
-        for broken in ["", "00", "00-0000", &TRACE.replace('4', "x"), "00-00000000000000000000000000000000-00f067aa0ba902b7-01"] {
+        for broken in [
+            "",
+            "00",
+            "00-0000",
+            &TRACE.replace('4', "x"),
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        ] {
             let found = find(&[("traceparent", broken)], "{}", None);
             assert!(found.traceparent.is_none() && found.correlation.is_none(), "{broken}");
         }
@@ -194,9 +226,18 @@ mod tests {
     #[test]
     fn what_tripline_sent_itself_is_read_back() {
         let id = CorrelationId("arn:aws:sns 🚀\r\n%".into());
-        let headers = [("x-correlation-id", id.header_value()), ("x-causation-id", "a1".into()), ("x-tripline-hops", "3".into())];
+        let headers = [
+            ("x-correlation-id", id.header_value()),
+            ("x-causation-id", "a1".into()),
+            ("x-tripline-hops", "3".into()),
+            ("x-tripline-path", "ci/a/t,ci/b/u".into()),
+        ];
         let headers: Vec<_> = headers.iter().map(|(k, v)| (*k, v.as_str())).collect();
         let links = find(&headers, "{}", None).into_links("own");
-        assert_eq!((links.correlation, links.causation.as_deref(), links.hops), (id, Some("a1"), 3));
+        assert_eq!(links.path, ["ci/a/t", "ci/b/u"]);
+        assert_eq!(
+            (links.correlation, links.causation.as_deref(), links.hops),
+            (id, Some("a1"), 3)
+        );
     }
 }

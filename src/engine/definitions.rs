@@ -127,7 +127,8 @@ impl Definitions {
         let (compiled, problems) = self.compile(name, hash, &json);
         compiled.ok_or_else(|| {
             let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
-            let errors: Vec<_> = errors.map(|problem| format!("{}: {}", problem.path, problem.message)).collect();
+            let errors: Vec<_> =
+                errors.map(|problem| format!("{}: {}", problem.path, problem.message)).collect();
             refused(errors.join("; "))
         })
     }
@@ -146,11 +147,16 @@ pub fn compile(
         Ok(spec) => spec,
         Err(error) => {
             let at = FieldPath::root().key("spec");
-            return (None, vec![Problem::error(tripline_config::codes::INVALID_VALUE, at, error.to_string())]);
+            return (
+                None,
+                vec![Problem::error(tripline_config::codes::INVALID_VALUE, at, error.to_string())],
+            );
         }
     };
-    let (sensor, mut problems) = Sensor::compile(name.clone(), hash.clone(), spec.clone(), &Calendars);
-    let names: Vec<&str> = spec.dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
+    let (sensor, mut problems) =
+        Sensor::compile(name.clone(), hash.clone(), spec.clone(), &Calendars);
+    let names: Vec<&str> =
+        spec.dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
     let mut triggers = HashMap::new();
     for (index, trigger) in spec.triggers.iter().enumerate() {
         let at = FieldPath::root().key("spec").key("triggers").index(index);
@@ -160,7 +166,9 @@ pub fn compile(
         }
     }
     let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
-    let compiled = sensor.filter(|_| !refused).map(|sensor| CompiledSensor { sensor: Arc::new(sensor), triggers });
+    let compiled = sensor
+        .filter(|_| !refused)
+        .map(|sensor| CompiledSensor { sensor: Arc::new(sensor), triggers });
     (compiled, problems)
 }
 
@@ -185,17 +193,24 @@ impl Compiler<'_> {
         let template = trigger.template.as_ref()?;
         let template_at = at.key("template");
         let Some((kind, config)) = template.kind() else {
-            let problem = Problem::error(codes::NO_KIND, template_at, "a trigger's template needs a kind");
+            let problem =
+                Problem::error(codes::NO_KIND, template_at, "a trigger's template needs a kind");
             self.problems.push(problem.help("one of `argoWorkflow`, `http`, `log`"));
             return None;
         };
         for (other, _) in template.kinds().skip(1) {
-            let message = format!("`{other}` has no effect: the template has `{kind}` too, which goes first");
+            let message =
+                format!("`{other}` has no effect: the template has `{kind}` too, which goes first");
             self.problems.push(Problem::warning(codes::TWO_KINDS, template_at.key(other), message));
         }
         if trigger.dlq_trigger.is_some() {
-            let problem = Problem::error(codes::TRIGGER_FIELD, at.key("dlqTrigger"), "`dlqTrigger` is not supported yet");
-            self.problems.push(problem.help("actions that fail become dead letters: see `tripline dlq`"));
+            let problem = Problem::error(
+                codes::TRIGGER_FIELD,
+                at.key("dlqTrigger"),
+                "`dlqTrigger` is not supported yet",
+            );
+            self.problems
+                .push(problem.help("actions that fail become dead letters: see `tripline dlq`"));
         }
         let kind_at = template_at.key(kind);
         let found = kinds::check(kind, config, &kind_at, self.dialect);
@@ -218,7 +233,11 @@ impl Compiler<'_> {
         Some((template.name.clone(), rendering))
     }
 
-    fn parameters(&mut self, list: &[definition::TriggerParameter], at: &FieldPath) -> Option<Parameters> {
+    fn parameters(
+        &mut self,
+        list: &[definition::TriggerParameter],
+        at: &FieldPath,
+    ) -> Option<Parameters> {
         if list.is_empty() {
             return None;
         }
@@ -264,7 +283,8 @@ impl Compiler<'_> {
         if trigger.max_in_flight == Some(0) {
             let message = "0 actions at once would carry nothing out";
             let problem = Problem::error(codes::TRIGGER_VALUE, at.key("maxInFlight"), message);
-            self.problems.push(problem.help("to hold the trigger, suspend the sensor: `suspend: queue`"));
+            self.problems
+                .push(problem.help("to hold the trigger, suspend the sensor: `suspend: queue`"));
         }
         TriggerPolicy {
             max_in_flight: trigger.max_in_flight.unwrap_or(default).max(1),
@@ -295,16 +315,27 @@ impl Compiler<'_> {
             Some(NumberOrText::Number(nanos)) => {
                 Ok(SignedDuration::from_nanos(nanos.as_i64().unwrap_or(0)))
             }
-            Some(NumberOrText::Text(text)) => duration::parse_go(text).map_err(|error| error.to_string()),
+            Some(NumberOrText::Text(text)) => {
+                duration::parse_go(text).map_err(|error| error.to_string())
+            }
         };
         let initial = initial
-            .and_then(|initial| Duration::try_from(initial).map_err(|_| "it is less than 0".to_owned()))
+            .and_then(|initial| {
+                Duration::try_from(initial).map_err(|_| "it is less than 0".to_owned())
+            })
             .unwrap_or_else(|reason| {
                 self.error(codes::TRIGGER_VALUE, at.key("duration"), reason);
                 Duration::from_secs(1)
             });
-        let steps = backoff.steps.and_then(|steps| u32::try_from(steps).ok()).filter(|steps| *steps > 0);
-        RetryPolicy { initial, factor, jitter, steps: Some(steps.unwrap_or(5)), ..RetryPolicy::default() }
+        let steps =
+            backoff.steps.and_then(|steps| u32::try_from(steps).ok()).filter(|steps| *steps > 0);
+        RetryPolicy {
+            initial,
+            factor,
+            jitter,
+            steps: Some(steps.unwrap_or(5)),
+            ..RetryPolicy::default()
+        }
     }
 
     fn number(&mut self, value: Option<&NumberOrText>, at: &FieldPath) -> f64 {
@@ -345,7 +376,11 @@ impl Calendar for Calendars {
 }
 
 impl Renderer for Definitions {
-    fn render(&self, action: &Arc<Action>, events: &[Arc<Event>]) -> Result<RenderedAction, RenderError> {
+    fn render(
+        &self,
+        action: &Arc<Action>,
+        events: &[Arc<Event>],
+    ) -> Result<RenderedAction, RenderError> {
         let failed = |reason: String| RenderError { cause: Cause::Render, reason };
         let compiled = self.get(&action.definition).ok_or_else(|| {
             failed(format!("definition {} of the sensor is not loaded", action.definition))
@@ -354,7 +389,10 @@ impl Renderer for Definitions {
             return Err(looping(action, compiled.sensor.max_hops));
         }
         let rendering = compiled.triggers.get(&action.trigger.trigger).ok_or_else(|| {
-            failed(format!("definition {} has no trigger {}", action.definition, action.trigger.trigger))
+            failed(format!(
+                "definition {} has no trigger {}",
+                action.definition, action.trigger.trigger
+            ))
         })?;
         let views: Vec<EventView<'_>> = events.iter().map(|event| EventView::of(event)).collect();
         let event_of = |dependency: &str| {
@@ -366,20 +404,26 @@ impl Renderer for Definitions {
 
     fn policy(&self, action: &Action) -> TriggerPolicy {
         let compiled = self.get(&action.definition);
-        let rendering = compiled.as_ref().and_then(|sensor| sensor.triggers.get(&action.trigger.trigger));
+        let rendering =
+            compiled.as_ref().and_then(|sensor| sensor.triggers.get(&action.trigger.trigger));
         rendering.map_or_else(TriggerPolicy::default, |rendering| rendering.policy)
     }
 }
 
+/// Says how the chain went in circles: the triggers from the last time that this one was
+/// passed, or the latest, where it was not.
 fn looping(action: &Action, max_hops: u16) -> RenderError {
-    let causes: Vec<_> = action.events.iter().map(|event| format!("{} ({})", event.key, event.id)).collect();
+    let path = action.links.path_through(&action.trigger);
+    let (this, before) =
+        path.split_last().map_or(("", &path[..]), |(this, before)| (this.as_str(), before));
+    let from = before.iter().rposition(|trigger| trigger == this).unwrap_or(0);
+    let cause = action.events.iter().find(|event| event.position == action.cause);
     let reason = format!(
-        "chain `{}` has {} hops, more than the {max_hops} that the sensor allows: {} -> trigger {}; \
-         `tripline trace` prints the whole chain",
+        "chain `{}` has {} hops, the sensor allows {max_hops}: {}; the latest event is {}",
         action.links.root(),
         action.links.hops,
-        causes.join(", "),
-        action.trigger,
+        path[from..].join(" -> "),
+        cause.map(|event| event.key.to_string()).unwrap_or_default(),
     );
     RenderError { cause: Cause::Loop, reason }
 }
@@ -399,7 +443,9 @@ impl Rendering {
             }
         };
         let payload = match &body.payload {
-            Some(payload) => payload.payload(event_of).map_err(|error| format!("payload: {error}"))?,
+            Some(payload) => {
+                payload.payload(event_of).map_err(|error| format!("payload: {error}"))?
+            }
             None => None,
         };
         let (config, resource) = body.parameterized(self.kind, event_of)?;
@@ -421,13 +467,18 @@ impl Rendering {
         parameters: &Parameters,
         event_of: &(dyn Fn(&str) -> Option<&'e EventView<'e>> + 'e),
     ) -> Result<Body, String> {
-        let text = parameters.apply(template.to_owned(), event_of).map_err(|error| format!("parameters: {error}"))?;
-        let template: Value = serde_json::from_str(&text).map_err(|error| format!("parameters make the template invalid: {error}"))?;
-        let config = template.get(self.kind).ok_or_else(|| format!("parameters remove `{}`", self.kind))?;
+        let text = parameters
+            .apply(template.to_owned(), event_of)
+            .map_err(|error| format!("parameters: {error}"))?;
+        let template: Value = serde_json::from_str(&text)
+            .map_err(|error| format!("parameters make the template invalid: {error}"))?;
+        let config =
+            template.get(self.kind).ok_or_else(|| format!("parameters remove `{}`", self.kind))?;
         let mut problems = Vec::new();
         let kind_at = FieldPath::root().key(self.kind);
         problems.extend(kinds::check(self.kind, config, &kind_at, self.dialect));
-        let mut compiler = Compiler { dialect: self.dialect, dependencies: &[], problems: &mut problems };
+        let mut compiler =
+            Compiler { dialect: self.dialect, dependencies: &[], problems: &mut problems };
         let body = compiler.body(self.kind, config, &kind_at);
         // Which dependencies there are was checked when the sensor was compiled.
         problems.retain(|problem| problem.code != tripline_sensors::codes::UNKNOWN_DEPENDENCY);
@@ -448,11 +499,16 @@ impl Body {
             return Ok((self.config.clone(), self.resource.clone()));
         };
         let apply = |document: &Value| -> Result<Value, String> {
-            let text = parameters.apply(document.to_string(), event_of).map_err(|error| format!("{kind}.parameters: {error}"))?;
-            serde_json::from_str(&text).map_err(|error| format!("{kind}.parameters make it invalid: {error}"))
+            let text = parameters
+                .apply(document.to_string(), event_of)
+                .map_err(|error| format!("{kind}.parameters: {error}"))?;
+            serde_json::from_str(&text)
+                .map_err(|error| format!("{kind}.parameters make it invalid: {error}"))
         };
         match (kinds::applies_to(kind), &self.resource) {
-            (Applies::Resource, Some(resource)) => Ok((self.config.clone(), Some(apply(resource)?))),
+            (Applies::Resource, Some(resource)) => {
+                Ok((self.config.clone(), Some(apply(resource)?)))
+            }
             _ => Ok((apply(&self.config)?, self.resource.clone())),
         }
     }

@@ -14,9 +14,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tripline_bus::{Append, Bus, Log, ReadError, Stored, WriteError};
 use tripline_event::{
-    Action, ActionId, Clock, Event, EventsRecord, Outcome, OutcomeKind, Position, RecordError, Timestamp,
+    Action, ActionId, Clock, Event, EventsRecord, Outcome, OutcomeKind, Position, RecordError,
+    Timestamp,
 };
-use tripline_sensors::evaluator::{Dependency, Duplicate, Evaluator, Held, Plan, Recorder, Sensor, Trigger};
+use tripline_sensors::evaluator::{
+    Dependency, Duplicate, Evaluator, Held, Plan, Recorder, Sensor, Trigger,
+};
 use tripline_sensors::filter::{Trace, Verdict};
 use tripline_triggers::executor::{Decided, Executor};
 
@@ -107,7 +110,12 @@ pub struct Progress {
     /// Records that are not evaluated yet.
     pub behind: u64,
     /// What half-met conditions hold, by sensor.
-    pub held: Arc<std::collections::BTreeMap<tripline_event::ObjectName, tripline_sensors::evaluator::SensorState>>,
+    pub held: Arc<
+        std::collections::BTreeMap<
+            tripline_event::ObjectName,
+            tripline_sensors::evaluator::SensorState,
+        >,
+    >,
 }
 
 /// What a batch of records led to.
@@ -147,7 +155,11 @@ impl Driver {
     }
 
     /// None where it was stopped while the bus was failing.
-    async fn read(&self, from: Position, stop: &CancellationToken) -> Result<Option<Vec<Stored>>, DriverError> {
+    async fn read(
+        &self,
+        from: Position,
+        stop: &CancellationToken,
+    ) -> Result<Option<Vec<Stored>>, DriverError> {
         let mut retry = Retry::new(&self.observer, "events cannot be read");
         loop {
             match self.bus.read(Log::Events, from, BATCH).await {
@@ -168,7 +180,8 @@ impl Driver {
         self.tell_progress(false).await;
         let deadline = self.evaluator.next_deadline();
         let until_deadline = self.until(deadline.unwrap_or(Timestamp::MAX));
-        let checkpoint_due = self.checkpoint_at.saturating_add(self.every.time).unwrap_or(Timestamp::MAX);
+        let checkpoint_due =
+            self.checkpoint_at.saturating_add(self.every.time).unwrap_or(Timestamp::MAX);
         let until_checkpoint = self.until(checkpoint_due);
         tokio::select! {
             biased;
@@ -216,7 +229,11 @@ impl Driver {
     }
 
     /// False where it was stopped before everything that was decided is durable.
-    async fn evaluate(&mut self, records: &[Stored], stop: &CancellationToken) -> Result<bool, DriverError> {
+    async fn evaluate(
+        &mut self,
+        records: &[Stored],
+        stop: &CancellationToken,
+    ) -> Result<bool, DriverError> {
         let mut batch = Batch::default();
         for stored in records {
             let record = EventsRecord::decode(&stored.record)
@@ -241,7 +258,12 @@ impl Driver {
         }
     }
 
-    async fn apply(&mut self, position: Position, record: EventsRecord, batch: &mut Batch) -> Result<(), DriverError> {
+    async fn apply(
+        &mut self,
+        position: Position,
+        record: EventsRecord,
+        batch: &mut Batch,
+    ) -> Result<(), DriverError> {
         if self.mistakes.no_dedup() {
             self.evaluator.state_mut().window = Default::default();
         }
@@ -319,8 +341,11 @@ impl Driver {
         let mut retry = Retry::new(&self.observer, "actions cannot be appended");
         let mut found: HashMap<ActionId, Position> = HashMap::new();
         loop {
-            let missing: Vec<&Action> =
-                actions.iter().map(|(action, _)| action).filter(|action| !found.contains_key(&action.id)).collect();
+            let missing: Vec<&Action> = actions
+                .iter()
+                .map(|(action, _)| action)
+                .filter(|action| !found.contains_key(&action.id))
+                .collect();
             let batch = missing.iter().map(|action| action_record(action)).collect();
             match self.bus.append(Log::Actions, batch).await {
                 Ok(appended) => {
@@ -365,7 +390,12 @@ impl Driver {
     fn offer(&self, position: Position, action: Action, event: Option<Arc<Event>>) {
         self.observer.on_decided(position, &action);
         let events = event.map(|event| vec![event]);
-        self.executor.offer(Decided { position, action: Arc::new(action), events, recovered: None });
+        self.executor.offer(Decided {
+            position,
+            action: Arc::new(action),
+            events,
+            recovered: None,
+        });
     }
 
     async fn look_for(&mut self, found: &mut HashMap<ActionId, Position>) {
@@ -424,7 +454,9 @@ impl Driver {
                     return Ok(());
                 }
                 Err(
-                    CheckpointError::Write(WriteError::Unavailable(reason) | WriteError::Full(reason))
+                    CheckpointError::Write(
+                        WriteError::Unavailable(reason) | WriteError::Full(reason),
+                    )
                     | CheckpointError::Read(ReadError::Unavailable(reason)),
                 ) => {
                     retry.pause(&reason, &CancellationToken::new()).await;
@@ -487,7 +519,10 @@ pub async fn load_plan(
 }
 
 fn action_record(action: &Action) -> Append {
-    Append { dedup: Some(format!("{}/{}", action.id, action.round).into()), record: action.encode() }
+    Append {
+        dedup: Some(format!("{}/{}", action.id, action.round).into()),
+        record: action.encode(),
+    }
 }
 
 fn duplicate_record((duplicate, at): (Duplicate, Timestamp)) -> Append {
@@ -503,7 +538,13 @@ struct Told<'a>(&'a dyn EngineObserver);
 impl Recorder for Told<'_> {
     const ON: bool = false;
 
-    fn filtered(&mut self, sensor: &Sensor, dependency: &Dependency, verdict: &Verdict, _: Option<Trace>) {
+    fn filtered(
+        &mut self,
+        sensor: &Sensor,
+        dependency: &Dependency,
+        verdict: &Verdict,
+        _: Option<Trace>,
+    ) {
         self.0.on_filtered(&sensor.name, &dependency.name, verdict.pass, verdict.error.as_deref());
     }
 

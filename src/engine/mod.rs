@@ -32,8 +32,8 @@ use tripline_event::{Action, Clock, EventsRecord, Position, Timestamp};
 use tripline_sensors::evaluator::{Evaluator, State};
 use tripline_triggers::executor::{Executor, ExecutorParts, Kinds, Limits, Observer, Success};
 
+use chains::{Chains, Submitter};
 use checkpoint::{CheckpointError, Checkpoints, Marks};
-use chains::Chains;
 use definitions::{DefinitionError, Definitions};
 use driver::{CheckpointEvery, Driver, DriverError, Progress};
 use ingest::{IdSource, Ingest};
@@ -95,7 +95,8 @@ impl StartError {
     /// Whether trying again may help.
     pub fn is_transient(&self) -> bool {
         let read = |error: &ReadError| matches!(error, ReadError::Unavailable(_));
-        let write = |error: &WriteError| matches!(error, WriteError::Unavailable(_) | WriteError::Full(_));
+        let write =
+            |error: &WriteError| matches!(error, WriteError::Unavailable(_) | WriteError::Full(_));
         let plan = |error: &PlanError| match error {
             PlanError::Read(error) => read(error),
             PlanError::Write(error) => write(error),
@@ -146,7 +147,8 @@ impl Engine {
             Some(state) => state,
             None => State::new(bus.extent(Log::Events).await?.first.origin()),
         };
-        let plan = if parts.mistakes.wrong_plan() { plans::newest(&*bus).await?.number } else { plan };
+        let plan =
+            if parts.mistakes.wrong_plan() { plans::newest(&*bus).await?.number } else { plan };
         let plan = driver::load_plan(&*bus, &parts.definitions, plan)
             .await
             .map_err(|error| StartError::Plan(plan, error))?;
@@ -154,7 +156,10 @@ impl Engine {
         let recovery = recovery::recover(&*bus, marks, &chains).await?;
         for decided in &recovery.open {
             let action = &decided.action;
-            let loaded = parts.definitions.load(&*bus, &action.trigger.sensor_name(), &action.definition).await;
+            let loaded = parts
+                .definitions
+                .load(&*bus, &action.trigger.sensor_name(), &action.definition)
+                .await;
             // Without its definition it becomes a dead letter that says so.
             if let Err(error @ DefinitionError::Plan(PlanError::Read(_))) = loaded {
                 return Err(StartError::Plan(plan.number, error));
@@ -166,7 +171,10 @@ impl Engine {
             clock: Arc::clone(&parts.clock),
             renderer: Arc::clone(&parts.definitions) as _,
             kinds: parts.kinds,
-            observer: Arc::new(Learns { chains: Arc::clone(&chains), next: parts.executor_observer }),
+            observer: Arc::new(Learns {
+                chains: Arc::clone(&chains),
+                next: parts.executor_observer,
+            }),
             seed: parts.seed,
             limits: parts.limits,
         });
@@ -312,11 +320,23 @@ impl Observer for Learns {
     }
 
     fn on_succeeded(&self, action: &Action, success: &Success<'_>) {
-        self.chains.learn(success.result, &action.id, action.links.root(), action.links.hops);
+        let submitter = Submitter {
+            action: action.id.clone(),
+            root: action.links.root().clone(),
+            hops: action.links.hops,
+            path: action.links.path_through(&action.trigger),
+        };
+        self.chains.learn(success.result, submitter);
         self.next.on_succeeded(action, success);
     }
 
-    fn on_retry(&self, action: &Action, attempt: u32, error: &str, next: tripline_event::Timestamp) {
+    fn on_retry(
+        &self,
+        action: &Action,
+        attempt: u32,
+        error: &str,
+        next: tripline_event::Timestamp,
+    ) {
         self.next.on_retry(action, attempt, error, next);
     }
 

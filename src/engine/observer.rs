@@ -23,7 +23,13 @@ pub trait EngineObserver: Send + Sync + 'static {
     }
 
     /// A filter looked at an event.
-    fn on_filtered(&self, sensor: &ObjectName, dependency: &str, passed: bool, error: Option<&str>) {
+    fn on_filtered(
+        &self,
+        sensor: &ObjectName,
+        dependency: &str,
+        passed: bool,
+        error: Option<&str>,
+    ) {
         let _ = (sensor, dependency, passed, error);
     }
 

@@ -65,16 +65,20 @@ async fn head(bus: &dyn Bus) -> Result<(Revision, Listing), PlanError> {
 /// Publishes these definitions as the next plan, unless they are those of the newest:
 /// then that one is returned. Everything that the plan names is durable before it is.
 pub async fn publish(bus: &dyn Bus, definitions: &[Definition]) -> Result<Listing, PlanError> {
-    let mut sensors: Vec<_> =
-        definitions.iter().map(|definition| (definition.name.clone(), definition.hash.clone())).collect();
+    let mut sensors: Vec<_> = definitions
+        .iter()
+        .map(|definition| (definition.name.clone(), definition.hash.clone()))
+        .collect();
     sensors.sort();
     loop {
         let (revision, newest) = head(bus).await?;
         if newest.sensors == sensors {
             return Ok(newest);
         }
-        let known: std::collections::HashSet<_> = newest.sensors.iter().map(|(_, hash)| hash).collect();
-        for definition in definitions.iter().filter(|definition| !known.contains(&definition.hash)) {
+        let known: std::collections::HashSet<_> =
+            newest.sensors.iter().map(|(_, hash)| hash).collect();
+        for definition in definitions.iter().filter(|definition| !known.contains(&definition.hash))
+        {
             keep(bus, &format!("definition/{}", definition.hash), &definition.json).await?;
         }
         let next = Listing { v: FORMAT, number: newest.number + 1, sensors: sensors.clone() };

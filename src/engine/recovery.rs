@@ -8,7 +8,7 @@ use tripline_bus::{Bus, Log, ReadError, Stored};
 use tripline_event::{Action, ActionId, Outcome, OutcomeKind, Position, RecordError};
 use tripline_triggers::executor::{Decided, Recovered};
 
-use super::chains::{self, Chains};
+use super::chains::{self, Chains, Submitter};
 use super::checkpoint::Marks;
 
 /// How many records are read at once.
@@ -35,7 +35,11 @@ pub enum RecoveryError {
 }
 
 /// Reads back what is to be gone on with, from `marks` on.
-pub async fn recover(bus: &dyn Bus, marks: Marks, chains: &Chains) -> Result<Recovery, RecoveryError> {
+pub async fn recover(
+    bus: &dyn Bus,
+    marks: Marks,
+    chains: &Chains,
+) -> Result<Recovery, RecoveryError> {
     let outcomes = outcomes(bus, marks.outcomes_from, chains).await?;
     let mut recovery = Recovery::default();
     each(bus, Log::Actions, marks.open_from.min(marks.actions), |stored| {
@@ -66,18 +70,26 @@ struct Outcomes {
     attempts: HashMap<(ActionId, u32), u32>,
 }
 
-async fn outcomes(bus: &dyn Bus, from: Position, chains: &Chains) -> Result<Outcomes, RecoveryError> {
+async fn outcomes(
+    bus: &dyn Bus,
+    from: Position,
+    chains: &Chains,
+) -> Result<Outcomes, RecoveryError> {
     let mut found = Outcomes::default();
     let extent = bus.extent(Log::Outcomes).await?;
-    let latest = extent.next.sequence.saturating_sub(chains::REMEMBERED as u64).max(extent.first.sequence);
+    let latest =
+        extent.next.sequence.saturating_sub(chains::REMEMBERED as u64).max(extent.first.sequence);
     let begin = Position { sequence: latest.min(from.sequence), ..extent.next };
     each(bus, Log::Outcomes, begin, |stored| {
         let outcome = Outcome::decode(&stored.record)
             .map_err(|error| RecoveryError::Record(Log::Outcomes, stored.position, error))?;
-        if let OutcomeKind::Succeeded { action, hops, result, .. } = &outcome.kind
+        if let OutcomeKind::Succeeded { action, trigger, hops, result, .. } = &outcome.kind
             && let Some(root) = &outcome.correlation
         {
-            chains.learn(result, action, root, *hops);
+            let (action, root) = (action.clone(), root.clone());
+            // Of the triggers before it only the number is known any more.
+            let path = vec![trigger.to_string()];
+            chains.learn(result, Submitter { action, root, hops: *hops, path });
         }
         if stored.position < from {
             return Ok(());

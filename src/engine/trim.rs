@@ -60,7 +60,10 @@ pub async fn needed(
 /// The oldest event that the oldest open action was decided from. Later actions may join
 /// older events: those were held until then, and are not older than the retention of the
 /// log by which they are trimmed, unless their sensor waited that long.
-async fn oldest_event_of(bus: &dyn Bus, open_from: Position) -> Result<Option<Position>, ReadError> {
+async fn oldest_event_of(
+    bus: &dyn Bus,
+    open_from: Position,
+) -> Result<Option<Position>, ReadError> {
     let mut oldest: Option<Position> = None;
     let mut from = open_from;
     loop {
@@ -81,9 +84,11 @@ async fn oldest_event_of(bus: &dyn Bus, open_from: Position) -> Result<Option<Po
 /// The bus fails; what was trimmed until then stays trimmed.
 pub async fn trim(bus: &Arc<dyn Bus>, needed: Needed, now: Timestamp) -> Result<(), TrimError> {
     let before = now.saturating_sub(RETENTION).unwrap_or(Timestamp::MIN);
-    for (log, limit) in
-        [(Log::Events, needed.events), (Log::Actions, needed.actions), (Log::Outcomes, needed.outcomes)]
-    {
+    for (log, limit) in [
+        (Log::Events, needed.events),
+        (Log::Actions, needed.actions),
+        (Log::Outcomes, needed.outcomes),
+    ] {
         let first = bus.extent(log).await?.first;
         let below = first_not_before(&**bus, log, before).await?.min(limit);
         if below > first {
@@ -103,7 +108,10 @@ async fn first_not_before(bus: &dyn Bus, log: Log, time: Timestamp) -> Result<Po
         let middle = low + (high - low) / 2;
         let at = Position { sequence: middle, ..extent.next };
         let page = bus.read(log, at, 1).await?;
-        let older = page.first().and_then(|stored| time_of(log, &stored.record)).is_some_and(|at| at < time);
+        let older = page
+            .first()
+            .and_then(|stored| time_of(log, &stored.record))
+            .is_some_and(|at| at < time);
         if older {
             low = middle + 1;
         } else {
@@ -168,7 +176,8 @@ mod tests {
     async fn an_open_action_needs_its_events_and_a_half_met_condition_what_it_holds() {
         let bus = hourly(20).await;
         let position = |sequence| Position::new(0, sequence);
-        let marks = Marks { actions: position(9), open_from: position(7), outcomes_from: position(3) };
+        let marks =
+            Marks { actions: position(9), open_from: position(7), outcomes_from: position(3) };
         let origin = bus.extent(Log::Events).await.unwrap().first;
         let watermark = Position { sequence: 15, ..origin };
         let held = Some(Position { sequence: 4, ..origin });
@@ -181,7 +190,9 @@ mod tests {
         assert_eq!(needed(&*bus, watermark, held, marks).await.unwrap().events, held.unwrap());
         assert_eq!(needed(&*bus, watermark, None, marks).await.unwrap().events, watermark.next());
         let action = action_on(Position { sequence: 2, ..origin });
-        bus.append(Log::Actions, vec![Append { dedup: None, record: action.encode() }]).await.unwrap();
+        bus.append(Log::Actions, vec![Append { dedup: None, record: action.encode() }])
+            .await
+            .unwrap();
         let first = bus.extent(Log::Actions).await.unwrap().first;
         let open = Marks { open_from: first, ..marks };
         let found = needed(&*bus, watermark, held, open).await.unwrap();

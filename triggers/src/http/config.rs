@@ -23,7 +23,7 @@ const LONGEST_TIMEOUT: i64 = 3600;
 /// lost connections are tried again, honouring `Retry-After`; any other status is a dead
 /// letter. (Argo Events counts every status as success.) Each request carries, unless
 /// `headers` say otherwise, `Idempotency-Key`, the same at each attempt, and
-/// `x-correlation-id`, `x-causation-id`, `x-tripline-hops` and `traceparent`. Redirects are
+/// `x-correlation-id`, `x-causation-id`, `x-tripline-hops`, `x-tripline-path` and `traceparent`. Redirects are
 /// followed; with `secureHeaders` only on the same host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

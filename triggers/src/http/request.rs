@@ -8,7 +8,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Request;
 use tripline_config::{Secret, SecretRef};
-use tripline_event::{Action, Cause};
+use tripline_event::{Action, Cause, CorrelationId};
 
 use super::config::{HttpConfig, Kept, SecureHeader, header};
 use crate::{RenderedAction, SecretLookup, TriggerError};
@@ -76,6 +76,7 @@ fn insert_own(headers: &mut HeaderMap, action: &Action) {
         ("x-causation-id", id),
         ("x-correlation-id", correlation),
         ("x-tripline-hops", Some(HeaderValue::from(action.links.hops))),
+        ("x-tripline-path", path_header(action)),
         ("traceparent", traceparent.and_then(|text| HeaderValue::try_from(text).ok())),
     ];
     for (name, value) in own {
@@ -83,6 +84,17 @@ fn insert_own(headers: &mut HeaderMap, action: &Action) {
             headers.entry(HeaderName::from_static(name)).or_insert(value);
         }
     }
+}
+
+/// The triggers that led to the request, this one the last: names with commas between
+/// them. Kubernetes has no commas in names; one from elsewhere is no name of a path.
+fn path_header(action: &Action) -> Option<HeaderValue> {
+    let path = action.links.path_through(&action.trigger);
+    let names: Vec<String> = path
+        .into_iter()
+        .map(|name| CorrelationId(name).header_value().replace(',', "%2C"))
+        .collect();
+    HeaderValue::try_from(names.join(",")).ok()
 }
 
 fn insert_secure(
