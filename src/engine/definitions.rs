@@ -179,6 +179,15 @@ struct Compiler<'a> {
     problems: &'a mut Vec<Problem>,
 }
 
+/// What a list of parameters makes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ListOf {
+    /// It is put into a document.
+    Document,
+    /// It is the payload.
+    Payload,
+}
+
 impl Compiler<'_> {
     fn error(&mut self, code: &str, at: FieldPath, message: impl Into<String>) {
         self.problems.push(Problem::error(code, at, message));
@@ -220,7 +229,8 @@ impl Compiler<'_> {
         if let Some(policy) = &success {
             self.problems.extend(kinds::check_policy(kind, policy, &at.key("policy")));
         }
-        let template_parameters = self.parameters(&trigger.parameters, &at.key("parameters"));
+        let template_parameters =
+            self.parameters(&trigger.parameters, ListOf::Document, &at.key("parameters"));
         let text = || serde_json::to_string(template).unwrap_or_default();
         let rendering = Rendering {
             kind,
@@ -236,23 +246,28 @@ impl Compiler<'_> {
     fn parameters(
         &mut self,
         list: &[definition::TriggerParameter],
+        of: ListOf,
         at: &FieldPath,
     ) -> Option<Parameters> {
         if list.is_empty() {
             return None;
         }
-        let (parameters, found) = Parameters::compile(list, self.dependencies);
+        let (parameters, mut found) = Parameters::compile(list, self.dependencies);
+        if of == ListOf::Document {
+            found.extend(parameters.check_for_document());
+        }
         self.problems.extend(found.into_iter().map(|problem| problem.below(at)));
         Some(parameters)
     }
 
     fn body(&mut self, kind: &str, config: &Value, at: &FieldPath) -> Body {
         let mut config = config.clone();
-        let mut lists = ["parameters", "payload"].map(|field| {
+        let lists = [("parameters", ListOf::Document), ("payload", ListOf::Payload)];
+        let mut lists = lists.map(|(field, of)| {
             let taken = config.as_object_mut().and_then(|config| config.remove(field))?;
             let at = at.key(field);
             match serde_json::from_value::<Vec<definition::TriggerParameter>>(taken) {
-                Ok(list) => self.parameters(&list, &at),
+                Ok(list) => self.parameters(&list, of, &at),
                 Err(error) => {
                     self.error(tripline_config::codes::INVALID_VALUE, at, error.to_string());
                     None
