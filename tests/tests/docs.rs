@@ -53,7 +53,9 @@ impl Bench {
 
     /// A command that goes on until it is stopped: it has started when it answers.
     fn run_until_it_answers(&self, line: &str) -> anyhow::Result<()> {
-        let mut child = self.shell(&format!("exec {line}"))?.stderr(Stdio::null()).spawn()?;
+        // Another daemon may have the port of the metrics.
+        let line = format!("exec {line} --operations 127.0.0.1:0");
+        let mut child = self.shell(&line)?.stderr(Stdio::null()).spawn()?;
         let deadline = Instant::now() + SOON;
         while !self.shell("tripline status")?.output()?.status.success() {
             if let Some(status) = child.try_wait()? {
