@@ -85,8 +85,9 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         let mut subject = Subject::start(row, &arguments.directory, &sink).await?;
         let measured = measure(&mut subject, &bounds).await?;
-        table.row(subject.title(), &measured);
-        subject.finish(measured.events).await?;
+        let title = subject.title();
+        let logs = subject.finish(measured.events).await?;
+        table.row(title, &measured, &logs);
     }
     println!("{table}");
     Ok(())

@@ -26,6 +26,8 @@ pub struct Bounds {
 
 /// Latencies of one step, in microseconds, from when a request was due.
 pub struct Latencies {
+    /// Requests that were answered in a second.
+    pub answered_per_second: f64,
     /// To its answer.
     pub answer: Histogram<u64>,
     /// To its arrival at the sink.
@@ -114,7 +116,8 @@ impl Steps<'_> {
         self.sent += sending.accepted;
         self.subject.has_done(self.sent).await?;
         let sink = self.to_sink(first, &sending)?;
-        Ok(Latencies { answer: sending.latency, sink })
+        let answered_per_second = sending.accepted as f64 / sending.took.as_secs_f64();
+        Ok(Latencies { answered_per_second, answer: sending.latency, sink })
     }
 
     fn to_sink(&self, first: u64, sending: &Sending) -> anyhow::Result<Option<Histogram<u64>>> {

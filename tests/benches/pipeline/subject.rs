@@ -133,9 +133,10 @@ impl Subject {
         }
     }
 
-    /// Asserts that everything was on while it was measured, and ends the process.
-    pub async fn finish(self, events: u64) -> anyhow::Result<()> {
-        let Process::Daemon(both) = self.process else { return Ok(()) };
+    /// Asserts that everything was on while it was measured, and ends the process. Returns
+    /// how many records each log was given.
+    pub async fn finish(self, events: u64) -> anyhow::Result<Vec<(Log, u64)>> {
+        let Process::Daemon(both) = self.process else { return Ok(Vec::new()) };
         let (place, daemon) = *both;
         let sent = daemon.metric("argo_events_events_sent_total").await? as u64;
         ensure!(sent == events, "the metric of events says {sent}, sent were {events}");
@@ -153,17 +154,17 @@ impl Subject {
         ensure!(ended.status.success(), "{}:\n{}", ended.status, ended.stderr);
 
         let store = Store::open(&place.data())?;
+        let mut logs = Vec::new();
         for log in Log::ALL {
             let records = store.appended(log).await?;
-            ensure!(
-                records >= events,
-                "the {} log has {records} records of {events} events",
-                log.as_str()
-            );
+            let name = log.as_str();
+            ensure!(records >= events, "the {name} log has {records} records of {events} events");
+            logs.push((log, records));
         }
-        let Some((sink, before)) = self.sink else { return Ok(()) };
-        ensure!(sink.count() == before + events, "a repeated id has reached the sink");
-        Ok(())
+        if let Some((sink, before)) = self.sink {
+            ensure!(sink.count() == before + events, "a repeated id has reached the sink");
+        }
+        Ok(logs)
     }
 }
 

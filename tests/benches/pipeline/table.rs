@@ -4,6 +4,7 @@ use std::fmt;
 
 use comfy_table::{CellAlignment, presets};
 use hdrhistogram::Histogram;
+use tripline_bus::Log;
 
 use crate::measure::{Latencies, Measured};
 
@@ -40,7 +41,7 @@ impl Table {
 
     /// Adds a row; where there is a sink, one for the way to the answer and one for the way
     /// to the sink.
-    pub fn row(&mut self, title: &str, measured: &Measured) {
+    pub fn row(&mut self, title: &str, measured: &Measured, logs: &[(Log, u64)]) {
         let mebibytes = |bytes: u64| format!("{:.1}", bytes as f64 / f64::from(1 << 20));
         let mut row =
             latencies(&format!("{title}: to the answer"), measured, |of| Some(&of.answer));
@@ -52,9 +53,13 @@ impl Table {
         if measured.fast.sink.is_some() {
             self.rows.push(latencies("  … to the sink", measured, |of| of.sink.as_ref()));
         }
+        let records = logs.iter().map(|(log, records)| format!("; {records} {}", log.as_str()));
         self.notes.push(format!(
-            "{title}: {} events in all; generator and sink took {:.4} s of CPU per 1,000",
-            measured.events, measured.own_cpu
+            "{title}: {} sent in all{}; at most {:.0}/s answered; generator and sink took {:.4} s of CPU per 1,000",
+            measured.events,
+            records.collect::<String>(),
+            measured.fast.answered_per_second,
+            measured.own_cpu
         ));
     }
 }
@@ -87,7 +92,7 @@ fn quantile(latencies: &Histogram<u64>, of: f64) -> String {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = comfy_table::Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(HEAD);
+        table.load_style(presets::ASCII_MARKDOWN).set_header(HEAD);
         table.add_rows(&self.rows);
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
