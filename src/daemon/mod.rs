@@ -186,6 +186,7 @@ impl Daemon {
             guest: options.guest.clone(),
         });
         let local = Arc::new(LocalTarget::new(Arc::clone(&bus) as _, Arc::clone(&clock)));
+        let pauses = pauses::Loaded::from(&*bus).await?;
         let engine = Engine::start(EngineParts {
             bus: Arc::clone(&bus) as _,
             clock: Arc::clone(&clock),
@@ -197,6 +198,7 @@ impl Daemon {
             seed: u64::from(std::process::id()),
             limits: Limits { grace: options.grace * 3 / 4, ..Limits::default() },
             checkpoint_every: CheckpointEvery::default(),
+            paused: pauses.scopes(),
             mistakes: Mistakes::default(),
         })
         .await
@@ -227,7 +229,7 @@ impl Daemon {
             configuration: ArcSwap::default(),
             held: Mutex::new(None),
             reloading: tokio::sync::Mutex::new(()),
-            pauses: Pauses::load(Arc::clone(&bus) as _, &engine.executor).await?,
+            pauses: Pauses::new(Arc::clone(&bus) as _, &engine.executor, pauses),
             started_at: clock.now(),
             stopping: stop.clone(),
         });

@@ -35,35 +35,42 @@ struct Stored {
     paused: BTreeMap<String, Paused>,
 }
 
-impl Pauses {
-    /// Reads what is paused and pauses it. To be called before anything is carried out.
+/// What is paused, as it was read from the bus.
+pub struct Loaded(State);
+
+impl Loaded {
+    /// Reads what is paused. It has to be known before anything is carried out.
     ///
     /// # Errors
     /// The bus cannot be read, or what it holds cannot.
-    pub async fn load(bus: Arc<dyn Bus>, executor: &Executor) -> anyhow::Result<Self> {
-        let state = match bus.get(KEY).await? {
-            Some(entry) => {
-                let stored: Stored = serde_json::from_slice(&entry.value)?;
-                anyhow::ensure!(
-                    stored.v <= FORMAT,
-                    "{KEY} has format {}, this build knows {FORMAT}",
-                    stored.v
-                );
-                State { revision: entry.revision, paused: stored.paused }
-            }
-            None => State { revision: Revision::ABSENT, paused: BTreeMap::new() },
+    pub async fn from(bus: &dyn Bus) -> anyhow::Result<Self> {
+        let Some(entry) = bus.get(KEY).await? else {
+            return Ok(Self(State { revision: Revision::ABSENT, paused: BTreeMap::new() }));
         };
-        for (text, paused) in &state.paused {
-            if let Ok(scope) = scope::parse(text, tripline_event::name::DEFAULT_NAMESPACE) {
-                executor.pause(scope, &reason(paused));
-            }
-        }
-        Ok(Self {
-            bus,
-            executor: executor.clone(),
-            state: Mutex::new(state),
-            changed: Notify::new(),
-        })
+        let stored: Stored = serde_json::from_slice(&entry.value)?;
+        anyhow::ensure!(
+            stored.v <= FORMAT,
+            "{KEY} has format {}, this build knows {FORMAT}: run a newer Tripline",
+            stored.v
+        );
+        Ok(Self(State { revision: entry.revision, paused: stored.paused }))
+    }
+
+    /// The scopes, each with its reason.
+    pub fn scopes(&self) -> Vec<(Scope, String)> {
+        let scope = |(text, paused): (&String, &Paused)| {
+            let scope = scope::parse(text, tripline_event::name::DEFAULT_NAMESPACE).ok()?;
+            Some((scope, reason(paused)))
+        };
+        self.0.paused.iter().filter_map(scope).collect()
+    }
+}
+
+impl Pauses {
+    /// Goes on with what was paused in `executor` already.
+    pub fn new(bus: Arc<dyn Bus>, executor: &Executor, loaded: Loaded) -> Self {
+        let state = Mutex::new(loaded.0);
+        Self { bus, executor: executor.clone(), state, changed: Notify::new() }
     }
 
     /// What is paused, by scope.

@@ -30,7 +30,9 @@ use tokio_util::sync::CancellationToken;
 use tripline_bus::{Append, Bus, Log, ReadError, WriteError};
 use tripline_event::{Action, Clock, EventsRecord, Position, Timestamp};
 use tripline_sensors::evaluator::{Evaluator, State};
-use tripline_triggers::executor::{Executor, ExecutorParts, Kinds, Limits, Observer, Success};
+use tripline_triggers::executor::{
+    Executor, ExecutorParts, Kinds, Limits, Observer, Scope, Success,
+};
 
 use chains::{Chains, Submitter};
 use checkpoint::{CheckpointError, Checkpoints, Marks};
@@ -64,6 +66,8 @@ pub struct EngineParts {
     pub limits: Limits,
     /// When checkpoints are written.
     pub checkpoint_every: CheckpointEvery,
+    /// What is paused from the start, and why.
+    pub paused: Vec<(Scope, String)>,
     /// For simulation.
     pub mistakes: Mistakes,
 }
@@ -178,6 +182,9 @@ impl Engine {
             seed: parts.seed,
             limits: parts.limits,
         });
+        for (scope, reason) in parts.paused {
+            executor.pause(scope, &reason);
+        }
         for decided in recovery.open {
             executor.offer(decided);
         }

@@ -6,7 +6,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use tripline::engine::definitions::Definitions;
 use tripline::engine::driver::load_plan;
 use tripline_bus::{Bus, Log, Stored};
-use tripline_event::{Action, ActionId, EventId, EventKey, EventsRecord, Outcome, OutcomeKind, Position};
+use tripline_event::{
+    Action, ActionId, EventId, EventKey, EventsRecord, Outcome, OutcomeKind, Position,
+};
 use tripline_eventsources::Accepted;
 use tripline_sensors::evaluator::{Evaluator, Off, Plan, State};
 
@@ -72,7 +74,9 @@ fn violated<T>(text: String) -> Result<T, Violation> {
 }
 
 async fn all(bus: &dyn Bus, log: Log) -> Result<Vec<Stored>, Violation> {
-    let read = |error: tripline_bus::ReadError| Violation(format!("{} cannot be read: {error}", log.as_str()));
+    let read = |error: tripline_bus::ReadError| {
+        Violation(format!("{} cannot be read: {error}", log.as_str()))
+    };
     let mut from = bus.extent(log).await.map_err(read)?.first;
     let mut records = Vec::new();
     loop {
@@ -84,10 +88,14 @@ async fn all(bus: &dyn Bus, log: Log) -> Result<Vec<Stored>, Violation> {
 }
 
 fn decode(stored: &Stored) -> Result<EventsRecord, Violation> {
-    EventsRecord::decode(&stored.record).map_err(|error| Violation(format!("{}: {error}", stored.position)))
+    EventsRecord::decode(&stored.record)
+        .map_err(|error| Violation(format!("{}: {error}", stored.position)))
 }
 
-fn accepted_events_are_there(acknowledged: &[(EventKey, Accepted)], events: &[Stored]) -> Result<(), Violation> {
+fn accepted_events_are_there(
+    acknowledged: &[(EventKey, Accepted)],
+    events: &[Stored],
+) -> Result<(), Violation> {
     let mut there: BTreeSet<(EventKey, EventId)> = BTreeSet::new();
     for stored in events {
         if let EventsRecord::Event(event) = decode(stored)? {
@@ -96,7 +104,10 @@ fn accepted_events_are_there(acknowledged: &[(EventKey, Accepted)], events: &[St
     }
     for (key, accepted) in acknowledged {
         if !there.contains(&(key.clone(), accepted.id.clone())) {
-            return violated(format!("event {} of {key} was accepted and is not in the log", accepted.id));
+            return violated(format!(
+                "event {} of {key} was accepted and is not in the log",
+                accepted.id
+            ));
         }
     }
     Ok(())
@@ -127,12 +138,16 @@ async fn expected(bus: &dyn Bus, events: &[Stored]) -> Result<Expected, Violatio
 }
 
 fn decode_actions(stored: &[Stored]) -> Result<Vec<Action>, Violation> {
-    let decode = |stored: &Stored| Action::decode(&stored.record).map_err(|error| Violation(error.to_string()));
+    let decode = |stored: &Stored| {
+        Action::decode(&stored.record).map_err(|error| Violation(error.to_string()))
+    };
     stored.iter().map(decode).collect()
 }
 
 fn decode_outcomes(stored: &[Stored]) -> Result<Vec<Outcome>, Violation> {
-    let decode = |stored: &Stored| Outcome::decode(&stored.record).map_err(|error| Violation(error.to_string()));
+    let decode = |stored: &Stored| {
+        Outcome::decode(&stored.record).map_err(|error| Violation(error.to_string()))
+    };
     stored.iter().map(decode).collect()
 }
 
@@ -141,18 +156,26 @@ fn actions_are_those_expected(expected: &[ActionId], found: &[Action]) -> Result
         match found.get(place) {
             Some(action) if action.id == *expected_id => {}
             Some(action) => {
-                return violated(format!("action {place} is {} and should be {expected_id}", action.id));
+                return violated(format!(
+                    "action {place} is {} and should be {expected_id}",
+                    action.id
+                ));
             }
             None => return violated(format!("action {place}, {expected_id}, is missing")),
         }
     }
     match found.get(expected.len()) {
-        Some(action) => violated(format!("action {} was decided and should not have been", action.id)),
+        Some(action) => {
+            violated(format!("action {} was decided and should not have been", action.id))
+        }
         None => Ok(()),
     }
 }
 
-fn duplicates_are_visible(expected: &BTreeSet<Position>, outcomes: &[Outcome]) -> Result<(), Violation> {
+fn duplicates_are_visible(
+    expected: &BTreeSet<Position>,
+    outcomes: &[Outcome],
+) -> Result<(), Violation> {
     let visible: BTreeSet<Position> = outcomes
         .iter()
         .filter_map(|outcome| match &outcome.kind {
@@ -167,7 +190,10 @@ fn duplicates_are_visible(expected: &BTreeSet<Position>, outcomes: &[Outcome]) -
 }
 
 /// Returns how many are dead letters.
-fn every_action_is_closed_once(actions: &[Action], outcomes: &[Outcome]) -> Result<usize, Violation> {
+fn every_action_is_closed_once(
+    actions: &[Action],
+    outcomes: &[Outcome],
+) -> Result<usize, Violation> {
     let mut closed: BTreeMap<&ActionId, usize> = BTreeMap::new();
     let mut dead_letters = 0;
     for outcome in outcomes {
@@ -179,17 +205,25 @@ fn every_action_is_closed_once(actions: &[Action], outcomes: &[Outcome]) -> Resu
     for action in actions {
         match closed.remove(&action.id) {
             Some(1) => {}
-            Some(times) => return violated(format!("action {} was closed {times} times", action.id)),
+            Some(times) => {
+                return violated(format!("action {} was closed {times} times", action.id));
+            }
             None => return violated(format!("action {} was never closed", action.id)),
         }
     }
     match closed.first_key_value() {
-        Some((action, _)) => violated(format!("an outcome closes action {action}, which was never decided")),
+        Some((action, _)) => {
+            violated(format!("an outcome closes action {action}, which was never decided"))
+        }
         None => Ok(dead_letters),
     }
 }
 
-fn what_succeeded_was_done(actions: &[Action], outcomes: &[Outcome], deeds: &Deeds) -> Result<(), Violation> {
+fn what_succeeded_was_done(
+    actions: &[Action],
+    outcomes: &[Outcome],
+    deeds: &Deeds,
+) -> Result<(), Violation> {
     for outcome in outcomes {
         if let OutcomeKind::Succeeded { action, .. } = &outcome.kind
             && deeds.of(action) == 0
@@ -198,21 +232,32 @@ fn what_succeeded_was_done(actions: &[Action], outcomes: &[Outcome], deeds: &Dee
         }
     }
     if deeds.actions() > actions.len() {
-        return violated(format!("{} actions were carried out, {} were decided", deeds.actions(), actions.len()));
+        return violated(format!(
+            "{} actions were carried out, {} were decided",
+            deeds.actions(),
+            actions.len()
+        ));
     }
     Ok(())
 }
 
 /// Each workflow belongs to one action, and no action has two.
-async fn workflows_are_there_once(bus: &dyn Bus, actions: &[Action], deeds: &Deeds) -> Result<(), Violation> {
+async fn workflows_are_there_once(
+    bus: &dyn Bus,
+    actions: &[Action],
+    deeds: &Deeds,
+) -> Result<(), Violation> {
     let known: BTreeSet<&str> = actions.iter().map(|action| action.id.as_str()).collect();
-    let keys = bus.keys("workflows/", None, usize::MAX).await.map_err(|error| Violation(error.to_string()))?;
+    let keys = bus
+        .keys("workflows/", None, usize::MAX)
+        .await
+        .map_err(|error| Violation(error.to_string()))?;
     let mut owners: BTreeSet<String> = BTreeSet::new();
     for key in keys {
         let entry = bus.get(&key).await.map_err(|error| Violation(error.to_string()))?;
         let Some(entry) = entry else { return violated(format!("{key} is gone")) };
-        let workflow: serde_json::Value =
-            serde_json::from_slice(&entry.value).map_err(|error| Violation(format!("{key}: {error}")))?;
+        let workflow: serde_json::Value = serde_json::from_slice(&entry.value)
+            .map_err(|error| Violation(format!("{key}: {error}")))?;
         let owner = workflow["action"].as_str().unwrap_or_default().to_owned();
         if !known.contains(owner.as_str()) {
             return violated(format!("{key} belongs to action `{owner}`, which was never decided"));

@@ -75,7 +75,11 @@ impl Scenario {
         // Every fourth run is without trouble, so that this is tried too.
         let trouble = !seed.is_multiple_of(4);
         let faults = (0..=lives)
-            .map(|life| if trouble { faults(random, seed * 10 + life as u64) } else { Faults::none() })
+            .map(
+                |life| {
+                    if trouble { faults(random, seed * 10 + life as u64) } else { Faults::none() }
+                },
+            )
             .collect();
         Self {
             seed,
@@ -115,7 +119,8 @@ fn messages(random: &mut SmallRng) -> Vec<Sent> {
     (0..count)
         .map(|number| {
             // Few ids, so that some are used by several messages.
-            let id = random.random_bool(0.8).then(|| format!("id-{}", random.random_range(0..count)));
+            let id =
+                random.random_bool(0.8).then(|| format!("id-{}", random.random_range(0..count)));
             Sent {
                 at: within(random, ACTIVE),
                 source: pick(random, &SOURCES),
@@ -156,9 +161,11 @@ fn plans(random: &mut SmallRng) -> Vec<(Duration, Vec<Value>)> {
 }
 
 fn sensor(random: &mut SmallRng, number: usize) -> Value {
-    let dependencies: Vec<_> = (0..random.random_range(1..=3)).map(|index| dependency(random, index)).collect();
-    let triggers: Vec<_> =
-        (0..random.random_range(1..=2)).map(|index| trigger(random, index, dependencies.len())).collect();
+    let dependencies: Vec<_> =
+        (0..random.random_range(1..=3)).map(|index| dependency(random, index)).collect();
+    let triggers: Vec<_> = (0..random.random_range(1..=2))
+        .map(|index| trigger(random, index, dependencies.len()))
+        .collect();
     json!({
         "apiVersion": "tripline.dev/v1",
         "kind": "Sensor",
@@ -186,7 +193,8 @@ fn dependency(random: &mut SmallRng, index: usize) -> Value {
 }
 
 fn trigger(random: &mut SmallRng, index: usize, dependencies: usize) -> Value {
-    let mut template = json!({"name": format!("t{index}"), "conditions": condition(random, dependencies)});
+    let mut template =
+        json!({"name": format!("t{index}"), "conditions": condition(random, dependencies)});
     let first = json!({"dependencyName": "d0", "dataKey": "body.correlation_id", "value": "none"});
     if random.random_bool(0.5) {
         template["argoWorkflow"] = json!({
@@ -207,7 +215,8 @@ fn trigger(random: &mut SmallRng, index: usize, dependencies: usize) -> Value {
         });
     }
     if random.random_bool(0.2) {
-        template["conditionsReset"] = json!([{"byTime": {"cron": "* * * * *", "timezone": "Europe/Zurich"}}]);
+        template["conditionsReset"] =
+            json!([{"byTime": {"cron": "* * * * *", "timezone": "Europe/Zurich"}}]);
     }
     let mut trigger = json!({"template": template});
     if random.random_bool(0.3) {

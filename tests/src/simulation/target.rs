@@ -55,8 +55,18 @@ pub struct FaultyTarget {
 
 impl FaultyTarget {
     /// A target that fails like this.
-    pub fn new(deeds: Arc<Deeds>, faults: TargetFaults, seed: u64, inner: Option<Arc<dyn Trigger>>) -> Self {
-        Self { deeds, faults: Mutex::new(faults), random: Mutex::new(SmallRng::seed_from_u64(seed)), inner }
+    pub fn new(
+        deeds: Arc<Deeds>,
+        faults: TargetFaults,
+        seed: u64,
+        inner: Option<Arc<dyn Trigger>>,
+    ) -> Self {
+        Self {
+            deeds,
+            faults: Mutex::new(faults),
+            random: Mutex::new(SmallRng::seed_from_u64(seed)),
+            inner,
+        }
     }
 
     /// From now on nothing goes wrong.
@@ -70,15 +80,24 @@ impl FaultyTarget {
         let (delay, fails, loses, refuses) = {
             let mut random = lock(&self.random);
             let delay = faults.max_delay.mul_f64(random.random::<f64>());
-            (delay, random.random_bool(faults.fail), random.random_bool(faults.lose_answer), random.random_bool(faults.refuse))
+            (
+                delay,
+                random.random_bool(faults.fail),
+                random.random_bool(faults.lose_answer),
+                random.random_bool(faults.refuse),
+            )
         };
         tokio::time::sleep(delay).await;
-        let retry = |reason: &str| Err(TriggerError::Retry { reason: reason.to_owned(), after: None });
+        let retry =
+            |reason: &str| Err(TriggerError::Retry { reason: reason.to_owned(), after: None });
         if fails {
             return retry("simulated: the target is down");
         }
         if refuses {
-            return Err(TriggerError::Refused { cause: Cause::Refused, reason: "simulated: no".to_owned() });
+            return Err(TriggerError::Refused {
+                cause: Cause::Refused,
+                reason: "simulated: no".to_owned(),
+            });
         }
         Deeds::add(&self.deeds.begun, &attempt.rendered.action.id);
         let result = match &self.inner {
@@ -94,7 +113,10 @@ impl FaultyTarget {
 }
 
 impl Trigger for FaultyTarget {
-    fn carry_out<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<TargetResult, TriggerError>> {
+    fn carry_out<'a>(
+        &'a self,
+        attempt: Attempt<'a>,
+    ) -> BoxFuture<'a, Result<TargetResult, TriggerError>> {
         Box::pin(self.attempt(attempt))
     }
 }

@@ -20,13 +20,13 @@ use tripline_bus::{Bus, Log};
 use tripline_event::{Clock, DefinitionHash, EventId, EventKey, ObjectName, Position, Timestamp};
 use tripline_eventsources::{Accepted, EventSink, Message};
 use tripline_triggers::executor::{Kinds, Limits, Unobserved};
-use tripline_triggers::workflow::local::LocalTarget;
 use tripline_triggers::workflow::WorkflowTrigger;
+use tripline_triggers::workflow::local::LocalTarget;
 
+use super::Summary;
 use super::check::{self, Evidence, Violation};
 use super::scenario::{ACTIVE, Scenario, Sent};
 use super::target::{Deeds, FaultyTarget};
-use super::Summary;
 
 /// When everything is well again, it may take so long until all is done. Actions that
 /// failed often wait up to five minutes.
@@ -144,7 +144,14 @@ pub async fn run(scenario: Scenario, mistakes: Mistakes) -> Result<Summary, Viol
         .scenario
         .messages
         .iter()
-        .map(|sent| tokio::spawn(produce(Arc::clone(&world), sent.clone(), life_receiver.clone(), Arc::clone(&acknowledged))))
+        .map(|sent| {
+            tokio::spawn(produce(
+                Arc::clone(&world),
+                sent.clone(),
+                life_receiver.clone(),
+                Arc::clone(&acknowledged),
+            ))
+        })
         .collect();
     let mut life = world.live(&life_sender).await?;
     let settled = tokio::time::timeout(ACTIVE * 20 + SETTLE, async {
@@ -160,7 +167,10 @@ pub async fn run(scenario: Scenario, mistakes: Mistakes) -> Result<Summary, Viol
 
 impl World {
     /// Lives and dies as the scenario says; returns the last life, when it is well.
-    async fn live(self: &Arc<Self>, ingest: &watch::Sender<Option<Arc<Ingest>>>) -> Result<Life, Violation> {
+    async fn live(
+        self: &Arc<Self>,
+        ingest: &watch::Sender<Option<Arc<Ingest>>>,
+    ) -> Result<Life, Violation> {
         for (number, crash) in self.scenario.crashes.clone().into_iter().enumerate() {
             let crash = self.began + crash;
             let bus = self.bus(number);
@@ -221,7 +231,9 @@ impl World {
                     return Ok(life);
                 }
                 Err(error) if error.is_transient() => sleep(Duration::from_millis(200)).await,
-                Err(error) => return Err(Violation(format!("the daemon does not start: {error:?}"))),
+                Err(error) => {
+                    return Err(Violation(format!("the daemon does not start: {error:?}")));
+                }
             }
         }
     }
@@ -236,15 +248,24 @@ impl World {
             observer: Arc::clone(&self.growth) as _,
             executor_observer: Arc::new(Unobserved),
             seed: self.scenario.seed,
-            limits: Limits { actions_per_trigger: self.scenario.actions_per_trigger, ..Limits::default() },
-            checkpoint_every: CheckpointEvery { records: self.scenario.checkpoint_records, time: Duration::from_secs(30) },
+            limits: Limits {
+                actions_per_trigger: self.scenario.actions_per_trigger,
+                ..Limits::default()
+            },
+            checkpoint_every: CheckpointEvery {
+                records: self.scenario.checkpoint_records,
+                time: Duration::from_secs(30),
+            },
+            paused: Vec::new(),
             mistakes: self.mistakes,
         }
     }
 
     fn kinds(&self, bus: &Arc<MemoryBus>, life: u64) -> (Kinds, Vec<Arc<FaultyTarget>>) {
         let seed = self.scenario.seed * 100 + life;
-        let faulty = |seed, inner| Arc::new(FaultyTarget::new(Arc::clone(&self.deeds), self.scenario.target, seed, inner));
+        let faulty = |seed, inner| {
+            Arc::new(FaultyTarget::new(Arc::clone(&self.deeds), self.scenario.target, seed, inner))
+        };
         let local = LocalTarget::new(Arc::clone(bus) as _, Arc::clone(&self.clock) as _);
         let workflows = faulty(seed, Some(Arc::new(WorkflowTrigger::new(Arc::new(local))) as _));
         let http = faulty(seed + 50, None);
@@ -274,7 +295,8 @@ impl World {
     async fn publish(&self, life: &Life, sensors: &[Value]) -> Result<(), Violation> {
         let definitions: Vec<_> = sensors.iter().map(definition).collect();
         for (definition, json) in definitions.iter().zip(sensors) {
-            let (compiled, problems) = life.engine.definitions.compile(&definition.name, &definition.hash, json);
+            let (compiled, problems) =
+                life.engine.definitions.compile(&definition.name, &definition.hash, json);
             if compiled.is_none() {
                 return Err(Violation(format!("the scenario's sensor is refused: {problems:?}")));
             }
@@ -306,7 +328,11 @@ impl World {
             growth: &self.growth,
         };
         let summary = check::check(&evidence).await?;
-        Ok(Summary { crashes: self.scenario.crashes.len(), plans: self.scenario.plans.len(), ..summary })
+        Ok(Summary {
+            crashes: self.scenario.crashes.len(),
+            plans: self.scenario.plans.len(),
+            ..summary
+        })
     }
 }
 
@@ -315,7 +341,12 @@ impl Life {
     async fn settle(&mut self) -> Result<(), Violation> {
         let until = Instant::now() + SETTLE;
         loop {
-            let end = self.bus.extent(Log::Events).await.map_err(|error| Violation(error.to_string()))?.next;
+            let end = self
+                .bus
+                .extent(Log::Events)
+                .await
+                .map_err(|error| Violation(error.to_string()))?
+                .next;
             let last = Position { sequence: end.sequence - 1, ..end };
             let open: u64 = self
                 .engine
@@ -333,7 +364,9 @@ impl Life {
                 return Err(Violation(format!("the daemon has ended by itself: {failed:?}")));
             }
             if Instant::now() > until {
-                return Err(Violation(format!("no end: {open} actions are open, evaluated {evaluated} of {last}")));
+                return Err(Violation(format!(
+                    "no end: {open} actions are open, evaluated {evaluated} of {last}"
+                )));
             }
             sleep(Duration::from_secs(5)).await;
         }
