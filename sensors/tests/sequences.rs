@@ -4,6 +4,8 @@
 //! Where Tripline answers otherwise on purpose, it is a rule (see [`deviation`]), and what
 //! Tripline answers is checked against a model of its own rules.
 
+#![expect(clippy::unwrap_used, reason = "a vector that is not as it is described fails the test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,7 +44,8 @@ impl Recurrence for ResetsAt {
 
 impl Calendar for Case {
     fn recurrence(&self, _: &str, _: &str) -> Result<Arc<dyn Recurrence>, String> {
-        let is_reset = |arrival: &Value| arrival["op"] == "reset" || arrival["lastResetTimeNow"] == true;
+        let is_reset =
+            |arrival: &Value| arrival["op"] == "reset" || arrival["lastResetTimeNow"] == true;
         let resets = self.arrivals().iter().enumerate().filter(|(_, arrival)| is_reset(arrival));
         Ok(Arc::new(ResetsAt(resets.map(|(index, _)| at(index)).collect())))
     }
@@ -82,7 +85,8 @@ impl Case {
                 "conditionsReset": [{"byTime": {"cron": "given by the case"}}],
                 "log": {},
             }}],
-        })).unwrap();
+        }))
+        .unwrap();
         let name = ObjectName::new("ci", "s");
         let (sensor, problems) = Sensor::compile(name, DefinitionHash::of("s"), spec, self);
         sensor.unwrap_or_else(|| panic!("{}: {problems:?}", self.0["id"]))
@@ -94,13 +98,22 @@ impl Case {
             EventKey::new("ci", text("eventSourceName"), text("eventName"))
         };
         match arrival["dep"].as_str() {
-            Some(name) => of(self.dependencies().iter().find(|dependency| dependency["name"] == name).unwrap()),
+            Some(name) => of(self
+                .dependencies()
+                .iter()
+                .find(|dependency| dependency["name"] == name)
+                .unwrap()),
             None => of(arrival),
         }
     }
 
     fn rejected(arrival: &Value) -> BTreeSet<&str> {
-        arrival["rejectedByFilterOf"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+        arrival["rejectedByFilterOf"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect()
     }
 
     fn event(&self, index: usize, arrival: &Value) -> Event {
@@ -128,10 +141,16 @@ impl Case {
         let mut changed = BTreeSet::new();
         let mut conditions = self.0["conditions"].clone();
         let plan = |number, sensor| Arc::new(Plan::new(number, vec![Arc::new(sensor)]));
-        let mut evaluator = Evaluator::new(Arc::new(Plan::default()), State::new(Position::new(1, 0)));
+        let mut evaluator =
+            Evaluator::new(Arc::new(Plan::default()), State::new(Position::new(1, 0)));
         let mut position = Position::new(1, 1);
-        evaluator.switch(position, START - SignedDuration::from_secs(1), plan(1, self.sensor(&conditions, &changed)));
-        let (mut fires, mut waiting, mut stopped, mut number) = (Fires::new(), Vec::new(), false, 1);
+        evaluator.switch(
+            position,
+            START - SignedDuration::from_secs(1),
+            plan(1, self.sensor(&conditions, &changed)),
+        );
+        let (mut fires, mut waiting, mut stopped, mut number) =
+            (Fires::new(), Vec::new(), false, 1);
         for (index, arrival) in self.arrivals().iter().enumerate() {
             let records = match arrival["op"].as_str().unwrap() {
                 "event" if stopped => {
@@ -152,7 +171,10 @@ impl Case {
             for record in records {
                 position = position.next();
                 for action in evaluator.apply(position, &record, &mut Off).actions {
-                    let events = action.events.iter().map(|event| (event.dependency.clone(), event.id.to_string()));
+                    let events = action
+                        .events
+                        .iter()
+                        .map(|event| (event.dependency.clone(), event.id.to_string()));
                     fires.push((index, events.collect()));
                 }
             }
@@ -163,7 +185,11 @@ impl Case {
                 }
                 number += 1;
                 position = position.next();
-                evaluator.switch(position, at(index), plan(number, self.sensor(&conditions, &changed)));
+                evaluator.switch(
+                    position,
+                    at(index),
+                    plan(number, self.sensor(&conditions, &changed)),
+                );
             }
         }
         let held = evaluator.state().held(&ObjectName::new("ci", "s"), "t");
@@ -172,7 +198,8 @@ impl Case {
 
     fn expected(&self) -> (Fires, Vec<String>) {
         let fires = self.0["fires"].as_array().unwrap().iter().map(|fire| {
-            let events: BTreeMap<String, String> = serde_json::from_value(fire["events"].clone()).unwrap();
+            let events: BTreeMap<String, String> =
+                serde_json::from_value(fire["events"].clone()).unwrap();
             (usize::try_from(fire["at"].as_u64().unwrap()).unwrap(), events)
         });
         (fires.collect(), serde_json::from_value(self.0["savedAtEnd"].clone()).unwrap())
@@ -189,7 +216,9 @@ impl Case {
         }
         let is_start = |arrival: &&Value| arrival["op"] == "start";
         if self.arrivals().iter().filter(is_start).any(|arrival| !arrival["conditions"].is_null()) {
-            return Some("a changed condition forgets nothing that it still names, and loses no event");
+            return Some(
+                "a changed condition forgets nothing that it still names, and loses no event",
+            );
         }
         let mut seen: BTreeSet<&str> = BTreeSet::new();
         let mut before_stop: BTreeSet<&str> = BTreeSet::new();
@@ -212,7 +241,8 @@ impl Case {
     fn model(&self) -> (Fires, Vec<String>) {
         let mut conditions = self.0["conditions"].as_str().unwrap().to_owned();
         let mut definition: BTreeMap<String, u32> = BTreeMap::new();
-        let (mut seen, mut held): (BTreeSet<(EventKey, String)>, BTreeMap<String, String>) = Default::default();
+        let (mut seen, mut held): (BTreeSet<(EventKey, String)>, BTreeMap<String, String>) =
+            Default::default();
         let (mut fires, mut waiting, mut stopped) = (Fires::new(), Vec::new(), false);
         for (index, arrival) in self.arrivals().iter().enumerate() {
             let now: Vec<&Value> = match arrival["op"].as_str().unwrap() {
@@ -240,11 +270,17 @@ impl Case {
                     continue;
                 }
                 for name in names(&conditions, self.dependencies()) {
-                    let dependency = self.dependencies().iter().find(|dependency| dependency["name"] == *name).unwrap();
-                    if self.key(event) != self.key(dependency) || Self::rejected(event).contains(name.as_str()) {
+                    let dependency = self
+                        .dependencies()
+                        .iter()
+                        .find(|dependency| dependency["name"] == *name)
+                        .unwrap();
+                    if self.key(event) != self.key(dependency)
+                        || Self::rejected(event).contains(name.as_str())
+                    {
                         continue;
                     }
-                    if !conditions.contains('&') && !(conditions.is_empty() && self.dependencies().len() > 1) {
+                    if !joins(&conditions, self.dependencies()) {
                         fires.push((index, BTreeMap::from([(name, id.clone())])));
                         continue;
                     }
@@ -271,12 +307,22 @@ impl Case {
     }
 }
 
+/// Whether events are held until the condition is met.
+fn joins(conditions: &str, dependencies: &[Value]) -> bool {
+    conditions.contains('&') || conditions.is_empty() && dependencies.len() > 1
+}
+
 fn names(conditions: &str, dependencies: &[Value]) -> Vec<String> {
     if conditions.is_empty() {
-        return dependencies.iter().map(|dependency| dependency["name"].as_str().unwrap().to_owned()).collect();
+        return dependencies
+            .iter()
+            .map(|dependency| dependency["name"].as_str().unwrap().to_owned())
+            .collect();
     }
     let mut names = Vec::new();
-    for name in conditions.split(|c: char| !c.is_alphanumeric() && c != '-').filter(|name| !name.is_empty()) {
+    for name in
+        conditions.split(|c: char| !c.is_alphanumeric() && c != '-').filter(|name| !name.is_empty())
+    {
         if !names.contains(&name.to_owned()) {
             names.push(name.to_owned());
         }
@@ -287,7 +333,9 @@ fn names(conditions: &str, dependencies: &[Value]) -> Vec<String> {
 /// One-letter names, so that the expression can be worked out by replacing text.
 fn holds(conditions: &str, held: &BTreeMap<String, String>, dependencies: &[Value]) -> bool {
     if conditions.is_empty() {
-        return dependencies.iter().all(|dependency| held.contains_key(dependency["name"].as_str().unwrap()));
+        return dependencies
+            .iter()
+            .all(|dependency| held.contains_key(dependency["name"].as_str().unwrap()));
     }
     let mut text: String = conditions.chars().filter(|c| !c.is_whitespace()).collect();
     for name in names(conditions, dependencies) {
@@ -329,7 +377,8 @@ fn cases() -> Vec<Case> {
         PathBuf::from,
     );
     let path = folder.join("conditions.json");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let all: Vec<Value> = serde_json::from_str(&text).unwrap();
     all.into_iter().filter(|case| case["kind"] == "sequence").map(Case).collect()
 }
@@ -348,7 +397,12 @@ fn every_sequence_fires_as_in_argo_events_but_for_the_rules_of_deviation() {
             *deviations.entry(rule).or_default() += 1;
             passed += 1;
         } else {
-            failed.push(format!("{}\n  fired    {:?}\n  expected {:?}", case.0, found, case.expected()));
+            failed.push(format!(
+                "{}\n  fired    {:?}\n  expected {:?}",
+                case.0,
+                found,
+                case.expected()
+            ));
         }
     }
     println!("conditions (sequences): {passed}/{}", cases.len());

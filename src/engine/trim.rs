@@ -180,14 +180,14 @@ mod tests {
             Marks { actions: position(9), open_from: position(7), outcomes_from: position(3) };
         let origin = bus.extent(Log::Events).await.unwrap().first;
         let watermark = Position { sequence: 15, ..origin };
-        let held = Some(Position { sequence: 4, ..origin });
+        let held = Position { sequence: 4, ..origin };
         let marks_here = |marks: Marks, incarnation| Marks {
             open_from: Position { incarnation, ..marks.open_from },
             ..marks
         };
         let actions = bus.extent(Log::Actions).await.unwrap().first.incarnation;
         let marks = marks_here(marks, actions);
-        assert_eq!(needed(&*bus, watermark, held, marks).await.unwrap().events, held.unwrap());
+        assert_eq!(needed(&*bus, watermark, Some(held), marks).await.unwrap().events, held);
         assert_eq!(needed(&*bus, watermark, None, marks).await.unwrap().events, watermark.next());
         let action = action_on(Position { sequence: 2, ..origin });
         bus.append(Log::Actions, vec![Append { dedup: None, record: action.encode() }])
@@ -195,7 +195,7 @@ mod tests {
             .unwrap();
         let first = bus.extent(Log::Actions).await.unwrap().first;
         let open = Marks { open_from: first, ..marks };
-        let found = needed(&*bus, watermark, held, open).await.unwrap();
+        let found = needed(&*bus, watermark, Some(held), open).await.unwrap();
         assert_eq!(found.events.sequence, 2);
     }
 

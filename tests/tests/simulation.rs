@@ -44,7 +44,9 @@ fn no_seed_loses_or_doubles_anything() {
         sum.records, sum.actions, sum.duplicates, sum.dead_letters, sum.crashes, sum.plans
     );
     if number("TRIPLINE_SEED").is_none() {
-        assert!(sum.actions > runs && sum.duplicates > 0 && sum.dead_letters > 0 && sum.crashes > 0);
+        assert!(
+            sum.actions > runs && sum.duplicates > 0 && sum.dead_letters > 0 && sum.crashes > 0
+        );
     }
 }
 
