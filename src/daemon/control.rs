@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::SignedDuration;
+use tokio::sync::oneshot;
 use tripline_bus::{Append, Bus, Log};
 use tripline_event::{Action, Clock, EventId, EventKey, Outcome, OutcomeKind};
 use tripline_eventsources::{EventSink, Message, SinkError};
@@ -28,7 +29,7 @@ fn unreachable(error: impl std::fmt::Display) -> ControlError {
 impl Shared {
     async fn look(&self) -> Result<Status, ControlError> {
         let configuration = self.configuration.load_full();
-        let progress = self.engine.progress.borrow().clone();
+        let progress = *self.engine.progress.borrow();
         let held_reload = lock(&self.held).as_ref().map(|held| held.reason.clone());
         let now = self.clock.now();
         Ok(Status {
@@ -96,9 +97,12 @@ impl Shared {
         invalid.collect()
     }
 
-    fn sensor_statuses(&self) -> Vec<SensorStatus> {
+    async fn sensor_statuses(&self) -> Result<Vec<SensorStatus>, ControlError> {
+        let (question, answer) = oneshot::channel();
+        let ended = |_| ControlError::Failed("the evaluator has ended".to_owned());
+        self.engine.questions.send(question).await.map_err(|_| ended(()))?;
+        let held = answer.await.map_err(|_| ended(()))?;
         let configuration = self.configuration.load();
-        let held = Arc::clone(&self.engine.progress.borrow().held);
         let status = configuration.sensors.iter().map(|(name, loaded)| {
             let counts = self.counts.sensor(name);
             let sensor = &loaded.compiled.sensor;
@@ -135,7 +139,7 @@ impl Shared {
                 fired: counts.fired,
             }
         });
-        status.collect()
+        Ok(status.collect())
     }
 
     /// A command gives an event source its event, as if it had come in there.
@@ -320,7 +324,7 @@ impl Daemon for Shared {
     }
 
     fn sensors(&self) -> Answering<'_, Vec<SensorStatus>> {
-        Box::pin(async { Ok(self.sensor_statuses()) })
+        Box::pin(self.sensor_statuses())
     }
 
     fn graph(&self) -> Answering<'_, GraphConfig> {

@@ -26,6 +26,7 @@ use std::time::Duration;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tripline_bus::Bus;
@@ -48,7 +49,7 @@ use self::trouble::Trouble;
 use self::watchers::{Guest, Watchers};
 use crate::control::{Listener, Tokens};
 use crate::engine::definitions::Definitions;
-use crate::engine::driver::CheckpointEvery;
+use crate::engine::driver::{CheckpointEvery, HeldBySensor};
 use crate::engine::ingest::RandomIds;
 use crate::engine::mistakes::Mistakes;
 use crate::engine::{Engine, EngineParts};
@@ -149,6 +150,7 @@ pub(crate) struct EngineHandle {
     pub(crate) executor: tripline_triggers::executor::Executor,
     pub(crate) progress: tokio::sync::watch::Receiver<crate::engine::driver::Progress>,
     pub(crate) definitions: Arc<Definitions>,
+    pub(crate) questions: mpsc::Sender<oneshot::Sender<HeldBySensor>>,
     pub(crate) appending: Arc<tokio::sync::RwLock<()>>,
     pub(crate) publisher: crate::engine::Publisher,
 }
@@ -218,6 +220,7 @@ impl Daemon {
                 executor: engine.executor.clone(),
                 progress: engine.progress.clone(),
                 definitions,
+                questions: engine.questions.clone(),
                 appending: Arc::clone(&engine.appending),
                 publisher: engine.publisher(),
             },

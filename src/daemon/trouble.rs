@@ -55,13 +55,14 @@ impl Trouble {
         }
     }
 
+    /// Whether anybody has trouble.
+    pub fn is_known(&self) -> bool {
+        !self.said.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// `who` is well again.
     pub fn over(&self, who: &str) {
-        // Called for each success: nearly always nothing is known.
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.is_empty() {
-            return;
-        }
         if let Some(before) = said.remove(who) {
             drop(said);
             tracing::info!(repeated = before.repeated, "{who}: it works again");

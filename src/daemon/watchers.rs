@@ -122,7 +122,9 @@ impl Observer for Watchers {
 
     fn on_succeeded(&self, action: &Action, success: &Success<'_>) {
         Observer::on_succeeded(&*self.metrics, action, success);
-        self.trouble.over(&format!("trigger {}", action.trigger));
+        if self.trouble.is_known() {
+            self.trouble.over(&format!("trigger {}", action.trigger));
+        }
         tracing::debug!(action_id = %action.id, trigger = %action.trigger, correlation_id = %action.links.correlation, attempt = success.attempt, "action was carried out");
         if let Some(guest) = &self.guest {
             guest.on_succeeded(action, success);

@@ -6,19 +6,19 @@
 //!
 //! Not here: deciding, and carrying out.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tripline_bus::{Append, Bus, Log, ReadError, Stored, WriteError};
 use tripline_event::{
-    Action, ActionId, Clock, Event, EventsRecord, Outcome, OutcomeKind, Position, RecordError,
-    Timestamp,
+    Action, ActionId, Clock, Event, EventsRecord, ObjectName, Outcome, OutcomeKind, Position,
+    RecordError, Timestamp,
 };
 use tripline_sensors::evaluator::{
-    Dependency, Duplicate, Evaluator, Held, Plan, Recorder, Sensor, Trigger,
+    Dependency, Duplicate, Evaluator, Held, Plan, Recorder, Sensor, SensorState, Trigger,
 };
 use tripline_sensors::filter::{Trace, Verdict};
 use tripline_triggers::executor::{Decided, Executor};
@@ -91,6 +91,8 @@ pub struct Driver {
     /// Ends of ACTIONS and OUTCOMES at the same moment, the oldest first.
     pub(super) ends: VecDeque<(Position, Position)>,
     pub(super) progress: watch::Sender<Progress>,
+    /// Questions about what is held, each with where the answer goes.
+    pub(super) questions: mpsc::Receiver<oneshot::Sender<HeldBySensor>>,
     /// Held by whoever else appends an action, until it is offered: no checkpoint may come
     /// in between.
     pub(super) appending: Arc<tokio::sync::RwLock<()>>,
@@ -100,8 +102,11 @@ pub struct Driver {
     pub(super) trimming: Option<tokio::task::JoinHandle<()>>,
 }
 
+/// What half-met conditions hold, by sensor.
+pub type HeldBySensor = BTreeMap<ObjectName, SensorState>;
+
 /// How far the evaluator is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
     /// Everything up to here is evaluated, and its actions are durable.
     pub evaluated: Position,
@@ -109,13 +114,6 @@ pub struct Progress {
     pub plan: u64,
     /// Records that are not evaluated yet.
     pub behind: u64,
-    /// What half-met conditions hold, by sensor.
-    pub held: Arc<
-        std::collections::BTreeMap<
-            tripline_event::ObjectName,
-            tripline_sensors::evaluator::SensorState,
-        >,
-    >,
 }
 
 /// What a batch of records led to.
@@ -133,6 +131,7 @@ impl Driver {
     /// What trying again cannot mend.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), DriverError> {
         while !stop.is_cancelled() {
+            self.answer();
             let from = self.evaluator.state().watermark.next();
             let Some(records) = self.read(from, &stop).await? else { break };
             if records.is_empty() {
@@ -186,6 +185,9 @@ impl Driver {
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
+            Some(question) = self.questions.recv() => {
+                let _ = question.send(self.evaluator.state().sensors.clone());
+            }
             waited = self.bus.wait(Log::Events, from) => {
                 // The next read says it again if it is for good.
                 if let Err(ReadError::Unavailable(_)) = waited {
@@ -200,6 +202,13 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    fn answer(&mut self) {
+        while let Ok(question) = self.questions.try_recv() {
+            // Who does not wait for the answer any more does not need it.
+            let _ = question.send(self.evaluator.state().sensors.clone());
+        }
     }
 
     /// A clock that is set back or forth is noticed within a minute.
@@ -427,9 +436,6 @@ impl Driver {
             progress.evaluated = evaluated;
             progress.plan = plan;
             progress.behind = behind;
-            if *progress.held != self.evaluator.state().sensors {
-                progress.held = Arc::new(self.evaluator.state().sensors.clone());
-            }
         });
     }
 
@@ -548,14 +554,7 @@ impl Recorder for Told<'_> {
         self.0.on_filtered(&sensor.name, &dependency.name, verdict.pass, verdict.error.as_deref());
     }
 
-    fn waits(
-        &mut self,
-        _: &Sensor,
-        _: &Trigger,
-        _: &str,
-        _: Option<&std::collections::BTreeMap<String, Held>>,
-    ) {
-    }
+    fn waits(&mut self, _: &Sensor, _: &Trigger, _: &str, _: Option<&BTreeMap<String, Held>>) {}
 
     fn fired(&mut self, _: &Sensor, _: &Trigger, _: &Action) {}
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tripline_bus::{Append, Bus, Log, ReadError, WriteError};
@@ -37,12 +37,15 @@ use tripline_triggers::executor::{
 use chains::{Chains, Submitter};
 use checkpoint::{CheckpointError, Checkpoints, Marks};
 use definitions::{DefinitionError, Definitions};
-use driver::{CheckpointEvery, Driver, DriverError, Progress};
+use driver::{CheckpointEvery, Driver, DriverError, HeldBySensor, Progress};
 use ingest::{IdSource, Ingest};
 use mistakes::Mistakes;
 use observer::EngineObserver;
 use plans::{Definition, Listing, PlanError};
 use recovery::RecoveryError;
+
+/// How many questions may wait for the evaluator.
+const MOST_QUESTIONS: usize = 64;
 
 /// What an engine is made of.
 pub struct EngineParts {
@@ -124,6 +127,8 @@ pub struct Engine {
     pub executor: Executor,
     /// How far the evaluator is.
     pub progress: watch::Receiver<Progress>,
+    /// Asks the evaluator what half-met conditions hold.
+    pub questions: mpsc::Sender<oneshot::Sender<HeldBySensor>>,
     /// Compiled sensors.
     pub definitions: Arc<Definitions>,
     /// To be held while an action is appended and offered other than by the evaluator.
@@ -189,6 +194,7 @@ impl Engine {
             executor.offer(decided);
         }
         let appending = Arc::default();
+        let (questions, questions_receiver) = mpsc::channel(MOST_QUESTIONS);
         let (progress_sender, progress) = watch::channel(Progress::default());
         let driver = Driver {
             bus: Arc::clone(&bus),
@@ -204,6 +210,7 @@ impl Engine {
             actions_next,
             ends: VecDeque::from([(marks.open_from, marks.outcomes_from)]),
             progress: progress_sender,
+            questions: questions_receiver,
             appending: Arc::clone(&appending),
             since_checkpoint: 0,
             checkpoint_at: parts.clock.now(),
@@ -226,6 +233,7 @@ impl Engine {
         };
         Ok(Self {
             ingest: Arc::new(ingest),
+            questions,
             executor,
             progress,
             definitions: parts.definitions,
