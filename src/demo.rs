@@ -310,16 +310,21 @@ impl Show<'_> {
     fn closing(&mut self, data: &Path, correlation: &str) -> anyhow::Result<()> {
         let title = self.bold("Try next:");
         writeln!(self.out, "{title}")?;
-        let data = data.display();
+        let (program, data) = (program(), data.display());
         writeln!(
             self.out,
-            "  tripline trace {correlation} --data {data}      # this chain, from the logs on disk"
+            "  {program} trace {correlation} --data {data}   # this chain, from the logs on disk"
         )?;
-        writeln!(self.out, "  tripline workflows list --data {data}")?;
+        writeln!(self.out, "  {program} workflows list --data {data}")?;
         writeln!(
             self.out,
-            "  tripline init build-then-deploy && tripline run build-then-deploy   # your own"
+            "  {program} init --dir my-first && {program} run my-first   # your own"
         )?;
         Ok(())
     }
+}
+
+/// The program as it was called.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "tripline".to_owned())
 }
