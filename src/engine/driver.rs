@@ -59,8 +59,8 @@ pub enum DriverError {
     /// A record of the log is not understood.
     #[error("record {0} of the event log cannot be read")]
     Record(Position, #[source] RecordError),
-    /// A position is not in the log.
-    #[error("event log cannot be read")]
+    /// A position is not in its log.
+    #[error("log cannot be read")]
     Log(#[source] ReadError),
     /// A plan that the log names cannot be used.
     #[error("plan {0} cannot be used")]
@@ -371,7 +371,9 @@ impl Driver {
                     if !retry.pause(&error, stop).await {
                         return Ok(false);
                     }
-                    self.look_for(&mut found).await;
+                    if !self.look_for(&mut found, stop).await? {
+                        return Ok(false);
+                    }
                 }
             }
         }
@@ -407,9 +409,25 @@ impl Driver {
         });
     }
 
-    async fn look_for(&mut self, found: &mut HashMap<ActionId, Position>) {
-        while let Ok(page) = self.bus.read(Log::Actions, self.actions_next, BATCH).await {
-            let Some(last) = page.last() else { return };
+    /// Finds the actions that the bus has taken; false where it was stopped before that.
+    async fn look_for(
+        &mut self,
+        found: &mut HashMap<ActionId, Position>,
+        stop: &CancellationToken,
+    ) -> Result<bool, DriverError> {
+        let mut retry = Retry::new(&self.observer, "actions cannot be read");
+        loop {
+            let page = match self.bus.read(Log::Actions, self.actions_next, BATCH).await {
+                Ok(page) => page,
+                Err(error @ ReadError::Unavailable(_)) => {
+                    if !retry.pause(&error, stop).await {
+                        return Ok(false);
+                    }
+                    continue;
+                }
+                Err(error) => return Err(DriverError::Log(error)),
+            };
+            let Some(last) = page.last() else { return Ok(true) };
             self.actions_next = last.position.next();
             for stored in &page {
                 if let Ok(action) = Action::decode(&stored.record)
