@@ -23,14 +23,30 @@ const MAX_GROUPS: usize = 200;
 /// A pattern that Go would not compile either, or that is too large.
 pub(crate) type Mistake = String;
 
-/// Compiles a pattern of Go's dialect.
+/// A pattern with its groups.
+#[derive(Clone, Debug)]
+pub(crate) struct Captures {
+    pub(crate) regex: Regex,
+    /// The name of each group, the whole match being the first. Two can have the same.
+    pub(crate) names: Vec<Option<Box<str>>>,
+}
+
+/// Compiles a pattern of Go's dialect. What its groups match cannot be asked for.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, Mistake> {
-    if pattern.len() > MAX_PATTERN_BYTES {
-        let size = pattern.len();
-        return Err(format!("it has {size} bytes, at most {MAX_PATTERN_BYTES} are allowed"));
-    }
-    let translated = Translator::new(pattern).run()?;
-    let built = RegexBuilder::new(&translated).size_limit(MAX_COMPILED_BYTES).build();
+    let mut translator = Translator::new(pattern, false)?;
+    translator.run()?;
+    build(&translator.out)
+}
+
+/// Compiles a pattern of Go's dialect, whose groups can be asked for.
+pub(crate) fn compile_with_groups(pattern: &str) -> Result<Captures, Mistake> {
+    let mut translator = Translator::new(pattern, true)?;
+    translator.run()?;
+    Ok(Captures { regex: build(&translator.out)?, names: translator.names })
+}
+
+fn build(translated: &str) -> Result<Regex, Mistake> {
+    let built = RegexBuilder::new(translated).size_limit(MAX_COMPILED_BYTES).build();
     built.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => {
             format!("it needs more than {MAX_COMPILED_BYTES} bytes of memory")
@@ -69,15 +85,29 @@ struct Translator<'p> {
     level: Level,
     /// The thing just read was a repetition.
     repeated: bool,
+    /// Groups are kept as such.
+    captures: bool,
+    names: Vec<Option<Box<str>>>,
 }
 
 impl<'p> Translator<'p> {
-    fn new(pattern: &'p str) -> Self {
-        let out = String::with_capacity(pattern.len() + 16);
-        Self { rest: pattern, out, levels: Vec::new(), level: Level::default(), repeated: false }
+    fn new(pattern: &'p str, captures: bool) -> Result<Self, Mistake> {
+        if pattern.len() > MAX_PATTERN_BYTES {
+            let size = pattern.len();
+            return Err(format!("it has {size} bytes, at most {MAX_PATTERN_BYTES} are allowed"));
+        }
+        Ok(Self {
+            rest: pattern,
+            out: String::with_capacity(pattern.len() + 16),
+            levels: Vec::new(),
+            level: Level::default(),
+            repeated: false,
+            captures,
+            names: vec![None],
+        })
     }
 
-    fn run(mut self) -> Result<String, Mistake> {
+    fn run(&mut self) -> Result<(), Mistake> {
         while let Some(c) = self.rest.chars().next() {
             let was_repeated = std::mem::take(&mut self.repeated);
             match c {
@@ -106,7 +136,7 @@ impl<'p> Translator<'p> {
                 c => self.literal(c),
             }
         }
-        if self.levels.is_empty() { Ok(self.out) } else { Err("a `)` is missing".to_owned()) }
+        if self.levels.is_empty() { Ok(()) } else { Err("a `)` is missing".to_owned()) }
     }
 
     fn skip(&mut self, bytes: usize) {
@@ -191,8 +221,7 @@ impl<'p> Translator<'p> {
         let start = self.out.len();
         let Some(inside) = self.rest.strip_prefix("(?") else {
             self.skip(1);
-            self.out.push_str("(?:");
-            return self.push(start);
+            return self.group(start, None);
         };
         let name = inside.strip_prefix("P<").or_else(|| inside.strip_prefix('<'));
         if let Some(name) = name {
@@ -202,8 +231,7 @@ impl<'p> Translator<'p> {
                 return Err(format!("`{}` is no name of a group", &name[..end]));
             }
             self.rest = &name[end + 1..];
-            self.out.push_str("(?:");
-            return self.push(start);
+            return self.group(start, Some(&name[..end]));
         }
         let (flags, ends_group) = self.flags(inside)?;
         if ends_group {
@@ -213,6 +241,13 @@ impl<'p> Translator<'p> {
             return Ok(());
         }
         self.out.push_str(&format!("(?{flags}:"));
+        self.push(start)
+    }
+
+    /// A group that captures in Go. It has no name here, since two cannot have the same.
+    fn group(&mut self, start: usize, name: Option<&str>) -> Result<(), Mistake> {
+        self.out.push_str(if self.captures { "(" } else { "(?:" });
+        self.names.push(name.map(Into::into));
         self.push(start)
     }
 
@@ -381,8 +416,13 @@ mod tests {
         fn no_pattern_panics_and_what_is_written_is_a_regex(
             pattern in r"([ab()|*+?{}\[\]^$.\\1,0é:-]|\\[dDwWsSbBQEAzpPx]|\{2\}|\(\?[imsU-]{0,3}[:)]|\[:alpha:\]){0,10}",
         ) {
-            if let Ok(translated) = Translator::new(&pattern).run() {
-                prop_assert!(Regex::new(&translated).is_ok(), "{pattern} became {translated}");
+            for captures in [false, true] {
+                let translator = Translator::new(&pattern, captures);
+                let mut translator = translator.expect("a short pattern");
+                if translator.run().is_ok() {
+                    let translated = &translator.out;
+                    prop_assert!(Regex::new(translated).is_ok(), "{pattern} became {translated}");
+                }
             }
         }
     }

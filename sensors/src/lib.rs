@@ -12,4 +12,5 @@ mod number;
 pub mod parameter;
 pub mod path;
 pub mod set;
+pub mod template;
 pub mod view;
