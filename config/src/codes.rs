@@ -14,7 +14,7 @@ pub struct Code {
 }
 
 /// Defines each code of a crate as a constant and as a row of its table `CODES`, so that
-/// none is forgotten: `NAME = "TL0000", "title.", "explanation.";`
+/// none is forgotten: `NAME = code, title, explanation;`
 #[macro_export]
 macro_rules! codes {
     ($($name:ident = $code:literal, $title:literal, $explanation:literal;)*) => {

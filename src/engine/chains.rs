@@ -4,14 +4,15 @@
 //! correlation id. Such a message goes on with the chain that led to the workflow.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use sha2::{Digest, Sha256};
 use tripline_event::event::Links;
 use tripline_event::outcome::TargetResult;
 use tripline_event::{ActionId, CorrelationId};
 
-/// How many of the latest workflows are remembered.
-pub const REMEMBERED: usize = 100_000;
+/// How many of the latest workflows are remembered. Each takes about 150 bytes.
+pub const REMEMBERED: usize = 50_000;
 
 /// The latest workflows that were submitted, by name.
 #[derive(Debug, Default)]
@@ -19,19 +20,33 @@ pub struct Chains {
     inner: Mutex<Inner>,
 }
 
+/// Half of a SHA-256 of a workflow's namespace and name.
+type NameHash = u128;
+
 #[derive(Debug, Default)]
 struct Inner {
-    by_name: HashMap<Box<str>, Link>,
-    order: VecDeque<Box<str>>,
+    by_name: HashMap<NameHash, Link>,
+    order: VecDeque<NameHash>,
+    /// The path of the latest: most workflows come about in the same few ways.
+    latest_path: Arc<[String]>,
 }
 
 #[derive(Clone, Debug)]
 struct Link {
-    namespace: Box<str>,
-    action: ActionId,
-    root: CorrelationId,
+    action: Box<str>,
+    root: Box<str>,
     hops: u16,
-    path: Vec<String>,
+    path: Arc<[String]>,
+}
+
+fn hash(namespace: &str, name: &str) -> NameHash {
+    let mut sha = Sha256::new();
+    sha.update((namespace.len() as u64).to_be_bytes());
+    sha.update(namespace.as_bytes());
+    sha.update(name.as_bytes());
+    let mut half = [0; 16];
+    half.copy_from_slice(&sha.finalize()[..16]);
+    u128::from_be_bytes(half)
 }
 
 /// The action that submitted a workflow.
@@ -51,11 +66,16 @@ impl Chains {
     /// An action led to this result.
     pub fn learn(&self, result: &TargetResult, submitter: Submitter) {
         let TargetResult::Workflow { namespace, name, .. } = result else { return };
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let Submitter { action, root, hops, path } = submitter;
-        let link = Link { namespace: namespace.as_str().into(), action, root, hops, path };
-        if inner.by_name.insert(name.as_str().into(), link).is_none() {
-            inner.order.push_back(name.as_str().into());
+        let hash = hash(namespace, name);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if *inner.latest_path != *path {
+            inner.latest_path = path.into();
+        }
+        let path = Arc::clone(&inner.latest_path);
+        let link = Link { action: action.0.into(), root: root.0.into(), hops, path };
+        if inner.by_name.insert(hash, link).is_none() {
+            inner.order.push_back(hash);
         }
         if inner.order.len() > REMEMBERED
             && let Some(oldest) = inner.order.pop_front()
@@ -67,17 +87,15 @@ impl Chains {
     /// Where the correlation id is the name of a workflow of the same namespace, the
     /// event goes on with its chain. The correlation id itself stays as it was sent.
     pub fn resolve(&self, namespace: &str, links: &mut Links) {
+        let hash = hash(namespace, links.correlation.as_str());
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(link) = inner.by_name.get(links.correlation.as_str()) else { return };
-        if *link.namespace != *namespace {
-            return;
-        }
-        if link.root != links.correlation {
-            links.chain = Some(link.root.clone());
+        let Some(link) = inner.by_name.get(&hash) else { return };
+        if *link.root != *links.correlation.as_str() {
+            links.chain = Some(CorrelationId(link.root.to_string()));
         }
         links.hops = links.hops.max(link.hops);
         if links.path.is_empty() {
-            links.path.clone_from(&link.path);
+            links.path = link.path.to_vec();
         }
         links.causation.get_or_insert_with(|| link.action.to_string());
     }

@@ -62,6 +62,13 @@ pub struct Attempt<'a> {
 
 /// A kind of trigger, with the clients that its actions share.
 pub trait Trigger: Send + Sync + 'static {
+    /// Whether [`Attempt::uncertain`] changes what it does. If so, a record that an attempt
+    /// may have been made is durable before each action's first one, which costs a write;
+    /// a target that recognises a repeated action by itself does without.
+    fn asks_for_earlier_attempts(&self) -> bool {
+        true
+    }
+
     /// Makes one attempt. May be called again with the same action id; must then do
     /// nothing new where the target can be asked.
     fn carry_out<'a>(

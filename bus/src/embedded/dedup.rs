@@ -8,8 +8,8 @@
 //! The table holds hashes; whether an id is the same is looked up. So an entry that was
 //! made in a transaction that was given up does no harm: its sequence has no id, or another.
 //!
-//! Promises: the ids of the newest `window` records of a log are known, unless they were
-//! trimmed. Some older ones are, too, up to twice as many.
+//! Promises: the ids of the newest `window` records of EVENTS are known, and of a quarter as
+//! many of the other logs, unless they were trimmed. Some older ones are, too, up to twice as many.
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Bound;
@@ -24,6 +24,7 @@ use crate::Log;
 pub(super) struct Dedup {
     /// Seeded at random, so that nobody can choose ids that collide.
     hashes: RandomState,
+    /// Of EVENTS; see [`Self::window_of`].
     window: usize,
     logs: [Generations; 3],
 }
@@ -43,7 +44,7 @@ struct Known {
 }
 
 impl Dedup {
-    /// The ids of the newest `window` records of each log.
+    /// The ids of the newest records of each log.
     pub(super) fn load(
         txn: &RoTxn,
         tables: &Tables,
@@ -53,7 +54,8 @@ impl Dedup {
         let logs_of = [(); 3].map(|()| Generations::default());
         let mut dedup = Self { hashes: RandomState::new(), window, logs: logs_of };
         for log in Log::ALL {
-            let newest = logs[log.index()].next.saturating_sub(window as u64).to_be_bytes();
+            let window = dedup.window_of(log) as u64;
+            let newest = logs[log.index()].next.saturating_sub(window).to_be_bytes();
             let range = (Bound::Included(newest.as_slice()), Bound::Unbounded);
             for entry in tables.ids[log.index()].range(txn, &range)? {
                 let (sequence, id) = entry?;
@@ -61,6 +63,15 @@ impl Dedup {
             }
         }
         Ok(dedup)
+    }
+
+    /// Upstreams repeat an event after hours; what the daemon itself writes is repeated, if
+    /// at all, at once.
+    fn window_of(&self, log: Log) -> usize {
+        match log {
+            Log::Events => self.window,
+            Log::Actions | Log::Outcomes => (self.window / 4).max(1),
+        }
     }
 
     /// The sequence of the record that has this id, if it is known and was not trimmed.
@@ -85,8 +96,9 @@ impl Dedup {
     /// The record at `sequence` has this id.
     pub(super) fn learn(&mut self, log: Log, id: &[u8], sequence: u64) {
         let hash = self.hashes.hash_one(id);
+        let window = self.window_of(log);
         let generations = &mut self.logs[log.index()];
-        if generations.newer.len() >= self.window {
+        if generations.newer.len() >= window {
             generations.older = std::mem::take(&mut generations.newer);
         }
         generations.newer.insert_unique(hash, Known { hash, sequence }, |known| known.hash);

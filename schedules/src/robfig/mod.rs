@@ -3,7 +3,7 @@
 //!
 //! Five fields or a descriptor, an optional `TZ=` or `CRON_TZ=` in front. Where both the
 //! day of the month and the day of the week are restricted, one of them suffices. What
-//! the library does at a change of clocks by accident is not followed: [`crate::search`]
+//! the library does at a change of clocks by accident is not followed: the search
 //! names every instant whose reading matches.
 
 mod field;

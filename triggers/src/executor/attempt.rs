@@ -31,7 +31,7 @@ impl Core {
             }
         };
         waiting.attempts += 1;
-        if !waiting.on_record {
+        if !waiting.on_record && kind.asks_for_earlier_attempts() {
             self.recorder.record(&self.attempted(&waiting)).await;
             waiting.on_record = true;
         }

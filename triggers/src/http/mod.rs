@@ -87,6 +87,11 @@ impl HttpTrigger {
 }
 
 impl Trigger for HttpTrigger {
+    /// It sends the same `Idempotency-Key` each time; there is nothing to look at before.
+    fn asks_for_earlier_attempts(&self) -> bool {
+        false
+    }
+
     fn carry_out<'a>(
         &'a self,
         attempt: Attempt<'a>,

@@ -56,6 +56,11 @@ impl LogTrigger {
 }
 
 impl Trigger for LogTrigger {
+    /// A line may be written twice.
+    fn asks_for_earlier_attempts(&self) -> bool {
+        false
+    }
+
     fn carry_out<'a>(
         &'a self,
         attempt: Attempt<'a>,

@@ -31,6 +31,11 @@ pub trait WorkflowTarget: Send + Sync + 'static {
     /// The target's name, in outcomes, metrics and commands: `local`, or a cluster's.
     fn name(&self) -> &str;
 
+    /// See [`Trigger::asks_for_earlier_attempts`].
+    fn asks_for_earlier_attempts(&self) -> bool {
+        true
+    }
+
     /// Creates the workflow, or finds that it is there with the same action id.
     ///
     /// `uncertain`: an earlier attempt may have created it. Where it is not there and may
@@ -63,6 +68,10 @@ impl WorkflowTrigger {
 }
 
 impl Trigger for WorkflowTrigger {
+    fn asks_for_earlier_attempts(&self) -> bool {
+        self.target.asks_for_earlier_attempts()
+    }
+
     fn carry_out<'a>(
         &'a self,
         attempt: Attempt<'a>,

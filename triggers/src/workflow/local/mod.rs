@@ -159,6 +159,11 @@ impl LocalTarget {
 }
 
 impl WorkflowTarget for LocalTarget {
+    /// A workflow that is there is found by compare-and-swap, whoever created it.
+    fn asks_for_earlier_attempts(&self) -> bool {
+        false
+    }
+
     fn name(&self) -> &str {
         NAME
     }
