@@ -300,9 +300,6 @@ pub struct DemoArgs {
     /// ~/.local/state/tripline-demo.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// How to print.
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
 }
 
 /// `init`.
@@ -398,9 +395,6 @@ pub struct CheckArgs {
     /// How to print.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: CheckFormat,
-    /// A folder of secrets, in the shape of mounted Secrets.
-    #[arg(long, value_name = "DIR")]
-    pub secrets: Option<PathBuf>,
 }
 
 /// How `check` prints what it finds.

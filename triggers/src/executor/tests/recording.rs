@@ -34,6 +34,16 @@ async fn the_target_is_not_called_before_the_attempt_is_durable() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_target_that_recognises_repeats_is_called_without_a_record_of_the_attempt() {
+    let mut world = World::new();
+    world.target.recognises_repeats.store(true, std::sync::atomic::Ordering::Relaxed);
+    world.run();
+    world.fire("submit", "e0").await;
+    world.pass(10 * SECOND).await;
+    assert_eq!(world.told().await, ["succeeded 1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_action_is_open_until_its_outcome_is_durable_and_that_is_stored_once() {
     let mut world = World::new();
     world.run();

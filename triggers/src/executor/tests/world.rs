@@ -1,6 +1,7 @@
 //! A bus, a clock, and a target that does as it is told and notes what it was asked.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ pub(super) struct Target {
     /// How many run, and how many ever ran at once.
     running: Mutex<(usize, usize)>,
     begun: Mutex<Option<Instant>>,
+    /// It has no use for a record of earlier attempts.
+    pub(super) recognises_repeats: AtomicBool,
 }
 
 impl Target {
@@ -83,6 +86,10 @@ impl Target {
 }
 
 impl Trigger for Target {
+    fn asks_for_earlier_attempts(&self) -> bool {
+        !self.recognises_repeats.load(Ordering::Relaxed)
+    }
+
     fn carry_out<'a>(
         &'a self,
         attempt: Attempt<'a>,
