@@ -3,8 +3,6 @@
 tripline_config::codes! {
     FILTER_NOT_SUPPORTED = "TL0301", "A kind of filter or a transform that is not supported yet.",
         "Argo Events has it, Tripline does not yet. The sensor is refused, since it would decide otherwise without it.";
-    TEMPLATE_NOT_SUPPORTED = "TL0302", "A template in a parameter: templates are not supported yet.",
-        "Use `dataKey` or `contextKey` where a value is to be taken as it is.";
     BAD_REGEX = "TL0303", "A regular expression that cannot be compiled.",
         "Filters of type `string` take regular expressions as Go has them (RE2): no look-around, no back-references.";
     BAD_VALUE = "TL0304", "A value that is not of the filter's type.",
@@ -37,4 +35,6 @@ tripline_config::codes! {
         "Names of dependencies, and of triggers, are unique in a sensor.";
     TOO_MANY = "TL0318", "More of something than a sensor may have.",
         "Split the sensor.";
+    BAD_TEMPLATE = "TL0319", "A template that cannot be compiled, or calls a function that does not exist.",
+        "Templates are those of Go with the functions of sprig. Functions that are random, or read the environment or the network, are left out.";
 }

@@ -123,10 +123,10 @@ pub(crate) fn format_float(value: f64) -> String {
 }
 
 /// The shortest text that reads back as `value`, as Go's `%v` writes it: with an exponent
-/// below 1e-4 and from 1e21 on.
+/// below 1e-4 and from 1e6 on.
 pub(crate) fn display_float(value: f64) -> String {
     let size = value.abs();
-    if !value.is_finite() || size == 0.0 || (1e-4..1e21).contains(&size) {
+    if !value.is_finite() || size == 0.0 || (1e-4..1e6).contains(&size) {
         return format_float(value);
     }
     let text = format!("{value:e}");
@@ -163,6 +163,21 @@ mod tests {
             assert_eq!(parse_float(text), Err(0.0), "{text}");
         }
         assert_eq!(parse_float("1e400"), Err(f64::INFINITY));
+    }
+
+    #[test]
+    fn floats_are_displayed_as_go_displays_them() {
+        for (value, text) in [
+            (999_999.0, "999999"),
+            (1_000_000.0, "1e+06"),
+            (1_234_567.5, "1.2345675e+06"),
+            (0.0001, "0.0001"),
+            (0.000_01, "1e-05"),
+            (-0.0, "-0"),
+            (f64::INFINITY, "+Inf"),
+        ] {
+            assert_eq!(display_float(value), text);
+        }
     }
 
     #[test]

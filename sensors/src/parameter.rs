@@ -12,7 +12,6 @@ use crate::view::EventView;
 
 mod event_json;
 mod source;
-mod template;
 
 use source::{Resolved, Source};
 

@@ -154,6 +154,17 @@ impl Template {
         self.run(Value::from(input), context)
     }
 
+    /// The output where it says something: an empty one and `<no value>`, which a missing
+    /// key prints, are errors.
+    pub(crate) fn some(output: Result<String, TemplateError>) -> Result<String, String> {
+        let output = output.map_err(|error| error.to_string())?;
+        match output.as_str() {
+            "" => Err("the template prints nothing".to_owned()),
+            "<no value>" => Err("the template finds no value".to_owned()),
+            _ => Ok(output),
+        }
+    }
+
     fn run(&self, input: Value, context: &Context) -> Result<String, TemplateError> {
         let output = run::run(&self.program, input, context);
         output.map_err(|fault| fault.locate(&self.text))

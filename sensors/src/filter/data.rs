@@ -6,11 +6,12 @@ use tripline_config::{FieldPath, Problem};
 
 use super::text_match::TextMatch;
 use super::trace::Trace;
-use super::{Answer, NOT_JSON, joined, not_yet};
+use super::{Answer, NOT_JSON, joined};
 use crate::codes;
 use crate::definition::DataFilter;
 use crate::number::parse_float;
-use crate::path::{Found, Path};
+use crate::path::{Found, Kind, Path, quote};
+use crate::template::{Context, Template};
 use crate::view::EventView;
 
 /// The `data` filters of a dependency.
@@ -25,6 +26,8 @@ struct One {
     path: Result<Path, Arc<str>>,
     /// What is wrong with the filter as a whole; said once there is a value.
     broken: Option<Arc<str>>,
+    /// What is compared is what this makes of the value.
+    template: Option<Result<Template, Arc<str>>>,
     check: Check,
     /// For a trace: `= a | b`.
     wanted: Box<str>,
@@ -74,7 +77,7 @@ impl Data {
         let mut errors = Vec::new();
         for (index, filter) in self.filters.iter().enumerate() {
             let found = filter.path.as_ref().ok().and_then(|path| path.find(json));
-            let answer = filter.evaluate(found.as_ref());
+            let answer = filter.evaluate(found.as_ref(), event);
             if let Some(trace) = trace.as_deref_mut() {
                 let field = format!("filters.data[{index}]");
                 let path = filter.path.as_ref().map_or("", Path::text);
@@ -116,27 +119,41 @@ impl One {
             let message = "no value is given that could fit";
             problems.push(Problem::error(codes::MISSING_FIELD, at.key("value"), message));
             broken = Some(message.into());
-        } else if !filter.template.is_empty() {
-            problems.push(not_yet(at.key("template"), "templates of data filters are"));
-            broken = Some("templates of data filters are not supported yet".into());
         }
+        let template = (!filter.template.is_empty()).then(|| {
+            Template::compile(&filter.template).map_err(|error| {
+                let error = error.to_string();
+                problems.push(Problem::error(codes::BAD_TEMPLATE, at.key("template"), &*error));
+                error.into()
+            })
+        });
         let comparator = Comparator::parse(&filter.comparator);
         let check = Check::compile(filter, comparator, at, problems);
         lint_comparator(filter, comparator, alternatives, at, problems);
         let sign = if filter.comparator.is_empty() { "=" } else { &filter.comparator };
         let wanted = format!("{sign} {}", filter.value.join(" | ")).into();
         let missing = format!("path `{}` finds nothing", filter.path).into();
-        Self { path, broken, check, wanted, missing }
+        Self { path, broken, template, check, wanted, missing }
     }
 
-    fn evaluate(&self, found: Option<&Found<'_>>) -> Answer {
+    fn evaluate(&self, found: Option<&Found<'_>>, event: &EventView<'_>) -> Answer {
         if let Err(error) = &self.path {
             return Err(error.clone());
         }
         let Some(found) = found else { return Err(self.missing.clone()) };
-        match &self.broken {
-            Some(broken) => Err(broken.clone()),
+        if let Some(broken) = &self.broken {
+            return Err(broken.clone());
+        }
+        match &self.template {
             None => self.check.evaluate(found),
+            Some(Err(error)) => Err(error.clone()),
+            Some(Ok(template)) => {
+                // A replay has the same event, so it decides the same.
+                let context = Context { now: event.time };
+                let made = Template::some(template.render_text(&found.text(), &context))?;
+                let made = Found { raw: quote(&made).into(), kind: Kind::String };
+                self.check.evaluate(&made)
+            }
         }
     }
 }

@@ -121,8 +121,8 @@ fn every_mistake_is_found_with_its_place() {
             vec!["filters.data[0].comparator TL0316 Warning"],
         ),
         (
-            r#"{"data":[{"path":"a","type":"string","template":"{{.Input}}","value":["x"]}],"script":"return true"}"#,
-            vec!["filters.script TL0301 Error", "filters.data[0].template TL0301 Error"],
+            r#"{"data":[{"path":"a","type":"string","template":"{{.Input","value":["x"]}],"script":"return true"}"#,
+            vec!["filters.script TL0301 Error", "filters.data[0].template TL0319 Error"],
         ),
         (
             r#"{"data":[],"dataLogicalOperator":"OR"}"#,

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use tripline_config::{FieldPath, Problem};
 
-use super::template::Template;
 use super::{Events, event_json};
 use crate::codes;
 use crate::definition::ParameterSource;
 use crate::path::{Kind, Path};
+use crate::template::{Context, Template};
 use crate::view::EventView;
 
 /// The content type of data that can be looked into.
@@ -108,7 +108,9 @@ impl Source {
                 let whole = || Resolved::text(&event_json::whole(event));
                 return Ok(Some(default().unwrap_or_else(whole)));
             }
-            Selection::Data(select) => data(event).and_then(|json| select.find(&json, self.raw)),
+            Selection::Data(select) => {
+                data(event).and_then(|json| select.find(&json, event, self.raw))
+            }
             Selection::Context(select) => select.find_in_context(event, self.raw),
         };
         match selected {
@@ -151,11 +153,11 @@ impl Select {
         problems: &mut Vec<Problem>,
     ) -> Self {
         let template = (!template.is_empty()).then(|| {
-            Template::compile(template).inspect_err(|error| {
+            Template::compile(template).map_err(|error| {
                 let at = at.key(template_field);
-                let problem = Problem::error(codes::TEMPLATE_NOT_SUPPORTED, at, &**error);
-                let advice = format!("take a value with `{key_field}`, or fix one with `value`");
-                problems.push(problem.help(advice));
+                let error = error.to_string();
+                problems.push(Problem::error(codes::BAD_TEMPLATE, at, &*error));
+                error
             })
         });
         let key = (!key.is_empty()).then(|| {
@@ -172,13 +174,16 @@ impl Select {
         if correlation && self.template.is_none() && !event.correlation.is_empty() {
             return Ok(Resolved::text(event.correlation));
         }
-        self.find(&event_json::context(event), raw)
+        self.find(&event_json::context(event), event, raw)
     }
 
-    fn find(&self, json: &str, raw: bool) -> Result<Resolved, String> {
+    fn find(&self, json: &str, event: &EventView<'_>, raw: bool) -> Result<Resolved, String> {
         let mut failed = None;
         if let Some(template) = &self.template {
-            match template.as_ref().map_err(Clone::clone).and_then(|one| one.render(json)) {
+            // A replay has the same event, so it prints the same.
+            let context = Context { now: event.time };
+            let render = |one: &Template| Template::some(one.render_json(json, &context));
+            match template.as_ref().map_err(Clone::clone).and_then(render) {
                 Ok(text) => return Ok(Resolved { text, raw: false }),
                 Err(error) => failed = Some(error),
             }

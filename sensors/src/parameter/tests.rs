@@ -44,6 +44,12 @@ fn values_are_texts_unless_they_are_to_stay_what_they_are() {
         (r#"{"dependencyName":"d","dataKey":"nope","value":"v"}"#, r#""v""#),
         (r#"{"dependencyName":"d","value":"v"}"#, r#""v""#),
         (r#"{"dependencyName":"other","value":"v"}"#, r#""v""#),
+        (r#"{"dependencyName":"d","dataTemplate":"{{.Input.body.sha | upper}}"}"#, r#""4F2A""#),
+        (r#"{"dependencyName":"d","contextTemplate":"{{now | date \"15:04\"}}"}"#, r#""10:30""#),
+        (
+            r#"{"dependencyName":"d","dataTemplate":"{{.Input.nope}}","dataKey":"body.sha"}"#,
+            r#""4f2a""#,
+        ),
         (r#"{"dependencyName":"d","contextKey":"time"}"#, r#""2024-03-05T10:30:00Z""#),
         (r#"{"dependencyName":"d","contextKey":"correlationid"}"#, r#""build-4711""#),
     ] {
@@ -61,8 +67,8 @@ fn what_cannot_be_resolved_is_an_error_that_names_the_parameter() {
     let error = apply(r#"{"dependencyName":"d","dataKey":"nope"}"#, "a.b", "{}").unwrap_err();
     assert_eq!(error, "parameter 0 (`a.b`): key `nope` finds nothing");
     let error =
-        apply(r#"{"dependencyName":"d","dataTemplate":"{{.Input}}"}"#, "a", "{}").unwrap_err();
-    assert!(error.contains("templates are not supported yet"), "{error}");
+        apply(r#"{"dependencyName":"d","dataTemplate":"{{.Input.nope}}"}"#, "a", "{}").unwrap_err();
+    assert!(error.contains("the template finds no value"), "{error}");
     let error = apply(r#"{"dependencyName":"d","value":"v"}"#, "a.b", r#"{"a":[1]}"#).unwrap_err();
     assert!(error.contains("an index is needed"), "{error}");
 }
@@ -85,8 +91,8 @@ fn every_mistake_is_found_with_its_place() {
             vec!["[0].src.contextKey TL0316"],
         ),
         (
-            r#"[{"src":{"dependencyName":"d","contextTemplate":"x"},"dest":"a"}]"#,
-            vec!["[0].src.contextTemplate TL0302"],
+            r#"[{"src":{"dependencyName":"d","contextTemplate":"{{x}}"},"dest":"a"}]"#,
+            vec!["[0].src.contextTemplate TL0319"],
         ),
         (r#"[{"src":{"dependencyName":"d"},"dest":""}]"#, vec![]),
     ] {

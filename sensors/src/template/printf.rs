@@ -3,6 +3,7 @@
 use super::bounds::Bounded;
 use super::value::Value;
 use super::{MAX_DEPTH, print};
+use crate::number::display_float;
 
 /// The largest width or precision, as in Go.
 const MAX_WIDTH: usize = 1_000_000;
@@ -109,6 +110,8 @@ impl Printer<'_> {
             return Ok(());
         };
         self.rest = &self.rest[verb.len_utf8()..];
+        // There `+` asks for the names of fields, which no value has.
+        spec.plus &= verb != 'v';
         if verb == '%' {
             self.out.push('%');
         } else if !self.good {
@@ -372,7 +375,10 @@ pub(super) fn float(value: f64, verb: char, precision: Option<usize>) -> String 
             None => value.to_string(),
         },
         'e' => exponential(value, precision),
-        _ => general(value, precision),
+        _ => match precision {
+            Some(precision) => general(value, precision),
+            None => display_float(value),
+        },
     };
     if verb.is_ascii_uppercase() { text.to_uppercase() } else { text }
 }
@@ -390,34 +396,21 @@ fn exponential(value: f64, precision: Option<usize>) -> String {
     format!("{mantissa}e{sign}{digits:0>2}")
 }
 
-/// `%g`: with an exponent where it is below -4, or not below the number of digits that
-/// are asked for; the shortest text counts as 6 digits.
-fn general(value: f64, precision: Option<usize>) -> String {
-    let shortest = precision.is_none();
-    let digits = precision.map(|precision| precision.max(1) - 1);
-    let text = match digits {
-        Some(digits) => format!("{value:.digits$e}"),
-        None => format!("{value:e}"),
-    };
+/// `%g` with a precision: with an exponent where it is below -4, or not below the number
+/// of digits that are asked for.
+fn general(value: f64, precision: usize) -> String {
+    let asked = precision.max(1);
+    let text = format!("{value:.*e}", asked - 1);
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i64 = exponent.parse().unwrap_or(0);
-    let unsigned = mantissa.trim_start_matches('-').replace('.', "");
-    let significant = unsigned.trim_end_matches('0');
-    let count = i64::try_from(significant.len().max(1)).unwrap_or(i64::MAX);
-    let mut limit =
-        precision.map_or(6, |precision| i64::try_from(precision.max(1)).unwrap_or(i64::MAX));
-    if !shortest && limit > count && count > exponent {
-        limit = count;
+    let digits = mantissa.trim_start_matches('-').replace('.', "");
+    let count = digits.trim_end_matches('0').len().max(1);
+    let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let limit = if asked > count && signed(count) > exponent { count } else { asked };
+    if exponent < -4 || exponent >= signed(limit) {
+        return exponential(value, Some(count - 1));
     }
-    let exact = count.max(1) - 1;
-    if exponent < -4 || exponent >= limit {
-        let mantissa = usize::try_from(exact).unwrap_or(0);
-        return exponential(value, if shortest { None } else { Some(mantissa) });
-    }
-    if shortest {
-        return value.to_string();
-    }
-    let decimals = usize::try_from((exact - exponent).max(0)).unwrap_or(0);
+    let decimals = usize::try_from(signed(count) - 1 - exponent).unwrap_or(0);
     format!("{value:.decimals$}")
 }
 
@@ -528,6 +521,6 @@ pub(super) fn is_printable(c: char) -> bool {
 }
 
 fn is_mark(c: char) -> bool {
-    // `Debug` escapes these since they would join the quote before them.
-    format!("{:?}", format!("a{c}")).chars().count() == 4
+    // They are only escaped where they would join the quote before them.
+    format!("a{c}").escape_debug().count() == 2
 }

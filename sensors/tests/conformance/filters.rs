@@ -22,6 +22,12 @@ pub fn run(case: &Value) -> Verdict {
     let explained = filter.evaluate(&event, Some(&mut Trace::default()));
     assert_eq!(verdict, explained, "an explanation changes nothing: {case}");
     let answer = (verdict.pass, verdict.error.is_some());
+    if calls_environment(&case["filter"]) && case["error"] != true {
+        return match answer {
+            (false, true) => Verdict::Deviation("templates do not see the environment"),
+            _ => Verdict::Different(format!("  {case}: {answer:?}")),
+        };
+    }
     match compare(&answer, &(case["pass"] == true, case["error"] == true)) {
         Verdict::Different(how) => Verdict::Different(format!(
             "  {:?} {} of {} wants {:?}\n{how} {:?}",
@@ -35,11 +41,16 @@ pub fn run(case: &Value) -> Verdict {
     }
 }
 
+/// Whether a template asks for the environment, which is refused.
+fn calls_environment(filter: &Value) -> bool {
+    let calls = |filter: &Value| {
+        let template = text(filter, "template");
+        ["{{ env ", "{{ expandenv "].iter().any(|call| template.contains(call))
+    };
+    filter["data"].as_array().is_some_and(|filters| filters.iter().any(calls))
+}
+
 /// What the filter needs that is not there yet.
 fn not_yet(filter: &Value) -> Option<&'static str> {
-    let template = |filter: &Value| !text(filter, "template").is_empty();
-    if !text(filter, "script").is_empty() {
-        return Some("script");
-    }
-    filter["data"].as_array()?.iter().any(template).then_some("data template")
+    (!text(filter, "script").is_empty()).then_some("script")
 }

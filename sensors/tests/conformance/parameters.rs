@@ -48,10 +48,7 @@ pub fn run(case: &Value) -> Verdict {
 fn not_yet(case: &Value) -> Option<&'static str> {
     let parameters = case["parameters"].as_array()?;
     let has = |field: &str| parameters.iter().any(|one| !text(&one["src"], field).is_empty());
-    if has("dataTemplate") || has("contextTemplate") {
-        return Some("template");
-    }
     let yaml = |event: &Value| text(&event["context"], "datacontenttype") == "application/yaml";
     let yaml = case["events"].as_object()?.values().any(yaml);
-    (yaml && has("dataKey")).then_some("application/yaml")
+    (yaml && (has("dataKey") || has("dataTemplate"))).then_some("application/yaml")
 }

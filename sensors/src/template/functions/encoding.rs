@@ -56,7 +56,11 @@ fn base64_error(error: base64::DecodeError, text: &str) -> usize {
         return at;
     }
     match error {
-        base64::DecodeError::InvalidByte(at, _) => at,
+        base64::DecodeError::InvalidByte(at, _) => {
+            // Go goes on to what stands behind the padding.
+            let padding = text.bytes().skip(at).take_while(|byte| *byte == b'=').count();
+            if at + padding < text.len() { at + padding } else { at }
+        }
         base64::DecodeError::InvalidLastSymbol(at, _) => at + 1,
         base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => {
             text.len() - text.len() % 4

@@ -59,7 +59,7 @@ fn parse(url: &str) -> Result<Value, String> {
             let (authority, after) = behind.split_at(end);
             path = after;
             let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-            parts.user = user;
+            parts.user = userinfo(user)?;
             let strange = |c: char| {
                 c.is_ascii() && !c.is_ascii_alphanumeric() && !"-_.~!$&'()*+,;=:[]<>\"%".contains(c)
             };
@@ -79,18 +79,37 @@ fn parse(url: &str) -> Result<Value, String> {
         ("query", Value::from(parts.query)),
         ("opaque", Value::from(parts.opaque)),
         ("fragment", decode(fragment)?.into()),
-        ("userinfo", Value::from(parts.user)),
+        ("userinfo", parts.user.into()),
     ]))
 }
 
 #[derive(Debug, Default)]
 struct Parts<'u> {
-    user: &'u str,
+    user: String,
     host: String,
     hostname: String,
     path: String,
     query: &'u str,
     opaque: &'u str,
+}
+
+/// The user and the password, with what is not allowed in them escaped.
+fn userinfo(text: &str) -> Result<String, String> {
+    let mut out = String::new();
+    for (index, part) in text.splitn(2, ':').enumerate() {
+        if index > 0 {
+            out.push(':');
+        }
+        for byte in decode(part)?.bytes() {
+            let c = char::from(byte);
+            if c.is_ascii_alphanumeric() || "-_.~$&+,;=".contains(c) {
+                out.push(c);
+            } else {
+                out.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    Ok(out)
 }
 
 /// The host without its port and brackets.
