@@ -22,6 +22,9 @@ pub(super) fn run(program: &Program, input: Value, context: &Context) -> Result<
     runner.out.finish().map_err(|message| Fault::at(Place::default(), message))
 }
 
+/// So many bytes or elements of a value count as one step.
+const SIZE_OF_STEP: usize = 256;
+
 struct Runner<'p> {
     program: &'p Program,
     call: Call<'p>,
@@ -144,6 +147,8 @@ impl<'p> Runner<'p> {
         let at = branch.pipeline.at;
         // What a range declares it sets for each element, not for the whole.
         let over = self.commands(&branch.pipeline, dot)?;
+        let size = charge(self.call, std::slice::from_ref(&over));
+        size.map_err(|message| Fault::at(at, message))?;
         let declared = branch.pipeline.variables.len();
         let first = self.variables.len();
         if !branch.pipeline.assigns {
@@ -440,7 +445,7 @@ struct Chain<'p> {
 /// comes to an end.
 fn charge(call: Call<'_>, values: &[Value]) -> Result<(), String> {
     let size: usize = values.iter().map(Value::size).sum();
-    call.steps.take(size / 64)
+    call.steps.take(size / SIZE_OF_STEP)
 }
 
 /// A value for a parameter, where it is of its type.

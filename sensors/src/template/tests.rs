@@ -77,6 +77,7 @@ fn what_a_template_does_is_bounded() {
     for (text, part) in [
         ("{{range until 2000000}}{{end}}", "steps"),
         ("{{range 2000000}}{{end}}", "steps"),
+        ("{{$l := until 100000}}{{range until 9000}}{{range $l}}{{break}}{{end}}{{end}}", "steps"),
         ("{{define \"r\"}}{{template \"r\"}}{{end}}{{template \"r\"}}", "deep"),
         ("{{repeat 2000000 \"x\"}}", "bytes"),
         ("{{repeat 9223372036854775807 \"xx\"}}", "bytes"),
