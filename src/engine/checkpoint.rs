@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::{join_all, try_join_all};
 use serde::{Deserialize, Serialize};
 use tripline_bus::{Bus, ReadError, Revision, WriteError};
 use tripline_event::{FORMAT, ObjectName, Position, Timestamp};
@@ -165,9 +166,10 @@ impl Checkpoints {
     ) -> Result<(), CheckpointError> {
         self.settle().await?;
         let number = self.last.as_ref().map_or(1, |last| last.number + 1);
-        let mut chunks = Chunks { bus: &*self.bus, number, at: now, next: 0 };
-        let sensors = write_sensors(&mut chunks, self.last.as_ref(), state).await?;
-        let (window, full) = self.write_window(&mut chunks, state).await?;
+        let mut chunks = Chunks { number, at: now, chunks: Vec::new() };
+        let sensors = sensors(&mut chunks, self.last.as_ref(), state)?;
+        let (window, full) = self.window(&mut chunks, state);
+        chunks.write(&*self.bus).await?;
         let (kept, kept_at) = self.keep(now).await?;
         let manifest = Manifest {
             v: FORMAT,
@@ -220,11 +222,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    async fn write_window(
-        &self,
-        chunks: &mut Chunks<'_>,
-        state: &State,
-    ) -> Result<(BTreeMap<u64, String>, BTreeSet<u64>), CheckpointError> {
+    fn window(&self, chunks: &mut Chunks, state: &State) -> (BTreeMap<u64, String>, BTreeSet<u64>) {
         let mut window = BTreeMap::new();
         let mut full = BTreeSet::new();
         for segment in state.window.segments() {
@@ -232,14 +230,14 @@ impl Checkpoints {
             let written = self.last.as_ref().and_then(|last| last.window.get(&base));
             let chunk = match written {
                 Some(chunk) if self.full.contains(&base) => chunk.clone(),
-                _ => chunks.put(Bytes::from(segment.to_bytes())).await?,
+                _ => chunks.add(Bytes::from(segment.to_bytes())),
             };
             window.insert(base, chunk);
             if segment.is_full() {
                 full.insert(base);
             }
         }
-        Ok((window, full))
+        (window, full)
     }
 
     /// Keeps the newest checkpoint for the past's sake, if the latest that is kept is old.
@@ -258,35 +256,46 @@ impl Checkpoints {
     async fn forget_chunks(&self, before: &Manifest) {
         let Some(last) = &self.last else { return };
         let used: BTreeSet<&String> = last.sensors.values().chain(last.window.values()).collect();
-        for chunk in before.sensors.values().chain(before.window.values()) {
-            if used.contains(chunk) || written_by(chunk).is_none_or(|number| number <= last.kept) {
-                continue;
-            }
-            if let Ok(Some(entry)) = self.bus.get(chunk).await
-                && let Err(error) = self.bus.delete(chunk, entry.revision).await
-            {
-                tracing::debug!(%chunk, %error, "chunk of an old checkpoint stays");
-            }
-        }
+        let unused = before.sensors.values().chain(before.window.values()).filter(|chunk| {
+            !used.contains(chunk) && written_by(chunk).is_some_and(|number| number > last.kept)
+        });
+        join_all(unused.map(|chunk| forget(&*self.bus, chunk))).await;
+    }
+}
+
+async fn forget(bus: &dyn Bus, chunk: &str) {
+    if let Ok(Some(entry)) = bus.get(chunk).await
+        && let Err(error) = bus.delete(chunk, entry.revision).await
+    {
+        tracing::debug!(%chunk, %error, "chunk of an old checkpoint stays");
     }
 }
 
 /// Chunks of one attempt to write a checkpoint. No two attempts have a chunk in common,
 /// so that what an older one refers to is never written over.
-struct Chunks<'a> {
-    bus: &'a dyn Bus,
+struct Chunks {
     number: u64,
     at: Timestamp,
-    next: u32,
+    chunks: Vec<(String, Bytes)>,
 }
 
-impl Chunks<'_> {
-    async fn put(&mut self, value: Bytes) -> Result<String, CheckpointError> {
-        let key =
-            format!("state/chunk/{:020}/{}-{}", self.number, self.at.as_nanosecond(), self.next);
-        self.next += 1;
-        overwrite(self.bus, &key, value).await?;
-        Ok(key)
+impl Chunks {
+    /// Adds a chunk; returns its key.
+    fn add(&mut self, value: Bytes) -> String {
+        let (number, at, next) = (self.number, self.at.as_nanosecond(), self.chunks.len());
+        let key = format!("state/chunk/{number:020}/{at}-{next}");
+        self.chunks.push((key.clone(), value));
+        key
+    }
+
+    /// Writes all of them at the same time: the bus makes few commits of them.
+    async fn write(self, bus: &dyn Bus) -> Result<(), CheckpointError> {
+        let writes = self
+            .chunks
+            .into_iter()
+            .map(|(key, value)| async move { overwrite(bus, &key, value).await });
+        try_join_all(writes).await?;
+        Ok(())
     }
 }
 
@@ -307,8 +316,8 @@ async fn overwrite(bus: &dyn Bus, key: &str, value: Bytes) -> Result<(), Checkpo
     Ok(())
 }
 
-async fn write_sensors(
-    chunks: &mut Chunks<'_>,
+fn sensors(
+    chunks: &mut Chunks,
     last: Option<&Manifest>,
     state: &State,
 ) -> Result<BTreeMap<String, String>, CheckpointError> {
@@ -319,7 +328,7 @@ async fn write_sensors(
                 let json = serde_json::to_vec(sensor).map_err(|error| {
                     CheckpointError::Damaged(name.to_string(), error.to_string())
                 })?;
-                sensors.insert(name.to_string(), chunks.put(Bytes::from(json)).await?);
+                sensors.insert(name.to_string(), chunks.add(Bytes::from(json)));
             }
             None => {
                 sensors.remove(&name.to_string());
