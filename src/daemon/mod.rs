@@ -341,7 +341,7 @@ impl Daemon {
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
         let tasks =
             tokio::time::timeout(left.max(Duration::from_millis(500)), self.tasks.wait()).await;
-        if sources.is_err() || !engine || tasks.is_err() {
+        if sources.is_err() || engine.is_err() || tasks.is_err() {
             anyhow::bail!(
                 "not everything ended within {:?}; what is open is gone on with at the next start",
                 self.grace

@@ -119,6 +119,20 @@ impl StartError {
     }
 }
 
+/// The engine did not stop well. What is open is gone on with at the next start.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// Attempts run, or their outcomes are not durable.
+    #[error("attempts did not end in time")]
+    Executor,
+    /// The last checkpoint is not written.
+    #[error("the evaluator did not end in time")]
+    Evaluator,
+    /// The driver had failed.
+    #[error("the evaluator had failed")]
+    Driver(#[source] DriverError),
+}
+
 /// A running engine.
 pub struct Engine {
     /// Where events go in.
@@ -275,13 +289,21 @@ impl Engine {
     }
 
     /// Evaluates no more, writes a checkpoint, lets attempts end. Event sources must have
-    /// stopped before. Returns whether everything ended within `grace`.
-    pub async fn stop(self, grace: Duration) -> bool {
+    /// stopped before.
+    ///
+    /// # Errors
+    /// What did not end within `grace`, or not well. Nothing is lost by that.
+    pub async fn stop(self, grace: Duration) -> Result<(), StopError> {
         self.stop_executor.cancel();
         let executed = tokio::time::timeout(grace, self.executing).await;
         self.stop_driver.cancel();
         let driven = tokio::time::timeout(grace, self.driver).await;
-        matches!(executed, Ok(Ok(true))) && matches!(driven, Ok(Ok(Ok(()))))
+        match (executed, driven) {
+            (Ok(Ok(true)), Ok(Ok(Ok(())))) => Ok(()),
+            (_, Ok(Ok(Err(error)))) => Err(StopError::Driver(error)),
+            (Ok(Ok(true)), _) => Err(StopError::Evaluator),
+            _ => Err(StopError::Executor),
+        }
     }
 
     /// Ends at once, as if the process were killed.

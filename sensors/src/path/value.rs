@@ -196,7 +196,11 @@ pub(super) fn text(kind: Kind, raw: &str) -> Cow<'_, str> {
 /// A string without its quotes; the last may be missing.
 fn inside(raw: &str) -> &str {
     let raw = raw.strip_prefix('"').unwrap_or(raw);
-    if scan::string_end(raw.as_bytes(), 0).is_some() { &raw[..raw.len() - 1] } else { raw }
+    match scan::string_end(raw.as_bytes(), 0) {
+        // Behind the last quote is nothing, unless the text is no JSON.
+        Some(end) => &raw[..end - 1],
+        None => raw,
+    }
 }
 
 pub(super) fn float(kind: Kind, raw: &str) -> f64 {

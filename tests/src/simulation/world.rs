@@ -191,7 +191,7 @@ impl World {
             ingest.send_replace(None);
             if number % 3 == 2 {
                 // This one is asked to stop. Where its bus fails it does not end in time.
-                life.engine.stop(Duration::from_secs(25)).await;
+                drop(life.engine.stop(Duration::from_secs(25)).await);
                 life.bus.kill();
             } else {
                 life.bus.kill();
@@ -315,9 +315,8 @@ impl World {
         life: Life,
         acknowledged: &Mutex<Vec<(EventKey, Accepted)>>,
     ) -> Result<Summary, Violation> {
-        let stopped = life.engine.stop(Duration::from_secs(600)).await;
-        if !stopped {
-            return Err(Violation("the daemon did not stop within its grace period".to_owned()));
+        if let Err(error) = life.engine.stop(Duration::from_secs(600)).await {
+            return Err(Violation(format!("the daemon did not stop well: {error:?}")));
         }
         let bus = MemoryBus::new(Arc::clone(&self.store));
         let acknowledged = acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
