@@ -76,9 +76,10 @@ impl ActionId {
         &self.0
     }
 
-    /// A part of the id that is short enough for an object's name: ten letters and digits.
+    /// A part of the id that is short enough for an object's name, and long enough that no two
+    /// of a billion are likely to be equal: sixteen letters and digits, 64 bits.
     pub fn suffix(&self) -> &str {
-        self.0.get(..10).unwrap_or(&self.0)
+        self.0.get(..16).unwrap_or(&self.0)
     }
 }
 

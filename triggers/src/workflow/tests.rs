@@ -73,7 +73,7 @@ fn the_name_is_that_of_the_resource_or_a_prefix_and_a_part_of_the_action_id() {
         (json!({"generateName": "Deploy_To."}), format!("deploy-to.{suffix}")),
         (json!({"generateName": "a..b.-c.d-"}), format!("a--b--c.d-{suffix}")),
         (json!({"generateName": "--ü"}), suffix.to_owned()),
-        (json!({"generateName": "x".repeat(200)}), format!("{}{suffix}", "x".repeat(48))),
+        (json!({"generateName": "x".repeat(200)}), format!("{}{suffix}", "x".repeat(42))),
         (json!({}), format!("deploy--submit-{suffix}")),
         (Value::Null, format!("deploy--submit-{suffix}")),
     ] {
