@@ -355,7 +355,11 @@ impl Life {
                 .map(|trigger| trigger.waiting + trigger.in_flight + trigger.retrying)
                 .sum();
             let evaluated = self.engine.progress.borrow().evaluated;
-            if evaluated >= last && open == 0 {
+            // An action is open until its outcome is durable, too.
+            let read = |error: tripline_bus::ReadError| Violation(error.to_string());
+            let next = self.bus.extent(Log::Actions).await.map_err(read)?.next;
+            let all_closed = self.engine.executor.low_water(next) == next;
+            if evaluated >= last && open == 0 && all_closed {
                 return Ok(());
             }
             if self.engine.has_failed() {
