@@ -30,6 +30,16 @@ impl EventId {
         Self(format!("h-{}", hash.hex()))
     }
 
+    /// What identifies the event of this id under `key`, in 128 bits: an id is unique within
+    /// its key only.
+    pub fn identity(&self, key: &EventKey) -> [u8; 16] {
+        let mut hash = LengthPrefixed::default();
+        for part in [&key.namespace, &key.source, &key.name, &self.0] {
+            hash.part(part.as_bytes());
+        }
+        hash.half()
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -120,8 +130,15 @@ impl LengthPrefixed {
     }
 
     /// The first 128 bits.
+    fn half(self) -> [u8; 16] {
+        let mut half = [0; 16];
+        half.copy_from_slice(&self.0.finalize()[..16]);
+        half
+    }
+
+    /// The same in hexadecimal.
     fn hex(self) -> String {
-        hex::encode(&self.0.finalize()[..16])
+        hex::encode(self.half())
     }
 }
 
@@ -165,6 +182,13 @@ mod tests {
     }
 
     const KNOWN_ACTION_ID: &str = "b0169c91e565222424d9dba27486bf77";
+
+    /// It stands in checkpoints and in the bus: it must never change.
+    #[test]
+    fn the_identity_of_a_known_event_is_this_one() {
+        let identity = EventId("e-1".into()).identity(&EventKey::new("ci", "builds", "completed"));
+        assert_eq!(hex::encode(identity), "5f8fe0ab71e180dff6b56b1663351610");
+    }
 
     #[test]
     fn an_upstream_id_that_cannot_be_shown_is_replaced_by_its_hash() {

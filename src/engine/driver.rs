@@ -186,7 +186,7 @@ impl Driver {
             biased;
             () = stop.cancelled() => {}
             Some(question) = self.questions.recv() => {
-                let _ = question.send(self.evaluator.state().sensors.clone());
+                self.tell_held(question);
             }
             waited = self.bus.wait(Log::Events, from) => {
                 // The next read says it again if it is for good.
@@ -206,9 +206,13 @@ impl Driver {
 
     fn answer(&mut self) {
         while let Ok(question) = self.questions.try_recv() {
-            // Who does not wait for the answer any more does not need it.
-            let _ = question.send(self.evaluator.state().sensors.clone());
+            self.tell_held(question);
         }
+    }
+
+    fn tell_held(&self, question: oneshot::Sender<HeldBySensor>) {
+        // Who does not wait for the answer any more does not need it.
+        let _ = question.send(self.evaluator.state().sensors.clone());
     }
 
     /// A clock that is set back or forth is noticed within a minute.

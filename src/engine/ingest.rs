@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sha2::{Digest, Sha256};
+use bytes::Bytes;
 use tripline_bus::{Append, Bus, Log, WriteError};
 use tripline_event::{Event, EventId, EventKey, EventsRecord};
 use tripline_eventsources::{Accepted, BoxFuture, EventSink, Message, SinkError};
@@ -72,7 +72,7 @@ impl Ingest {
         let correlation = event.links.correlation.clone();
         let record = EventsRecord::Event(event).encode();
         let bytes = record.len();
-        let append = Append { dedup: Some(dedup_id(&key, &id).into()), record };
+        let append = Append { dedup: Some(Bytes::copy_from_slice(&id.identity(&key))), record };
         if self.mistakes.acknowledge_before_durable() {
             return Ok(self.acknowledged_too_early(append, id, correlation));
         }
@@ -114,16 +114,6 @@ fn sink_error(error: WriteError) -> SinkError {
         WriteError::TooLarge { size, limit } => SinkError::TooLarge { size, limit },
         other => SinkError::Unavailable(other.to_string()),
     }
-}
-
-/// What makes the append of an event idempotent: a hash of its identity.
-fn dedup_id(key: &EventKey, id: &EventId) -> Vec<u8> {
-    let mut sha = Sha256::new();
-    for part in [&key.namespace, &key.source, &key.name, &id.0] {
-        sha.update((part.len() as u64).to_be_bytes());
-        sha.update(part.as_bytes());
-    }
-    sha.finalize()[..16].to_vec()
 }
 
 impl EventSink for Ingest {

@@ -10,7 +10,6 @@ use std::collections::VecDeque;
 
 use hashbrown::HashTable;
 use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest, Sha256};
 use tripline_event::{EventId, EventKey};
 
 /// How many identities a segment holds.
@@ -207,13 +206,8 @@ impl Segment {
 pub struct WindowError;
 
 fn identity(key: &EventKey, id: &EventId) -> Hash {
-    let mut sha = Sha256::new();
-    for part in [&key.namespace, &key.source, &key.name, &id.0] {
-        sha.update((part.len() as u64).to_be_bytes());
-        sha.update(part.as_bytes());
-    }
     let mut hash = [0; HASH];
-    hash.copy_from_slice(&sha.finalize()[..HASH]);
+    hash.copy_from_slice(&id.identity(key)[..HASH]);
     hash
 }
 
