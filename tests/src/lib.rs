@@ -3,7 +3,6 @@
 pub mod daemon;
 pub mod docs;
 pub mod load;
-pub mod ports;
 pub mod proc;
 pub mod resources;
 pub mod set_checker;
@@ -11,3 +10,5 @@ pub mod set_checker;
 pub mod simulation;
 pub mod sink;
 pub mod store;
+
+pub use tripline_testbed::ports;
