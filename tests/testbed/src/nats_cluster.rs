@@ -1,5 +1,7 @@
 //! Three nats-servers that are one cluster.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -10,6 +12,9 @@ use crate::process::LOOK_EVERY;
 
 /// How long a cluster may take to agree on something: an election takes 4 to 9 s.
 const AGREEMENT: Duration = Duration::from_secs(60);
+
+/// How long the answer to one question may take before it is asked again.
+const ANSWER: Duration = Duration::from_millis(500);
 
 /// A cluster of three.
 pub struct NatsCluster {
@@ -76,7 +81,8 @@ impl NatsCluster {
         })
     }
 
-    /// Waits until each node that runs knows of a leader and of three nodes.
+    /// Waits until each node knows of a leader and of three nodes, and its clients are answered
+    /// by the leader.
     fn has_leader(&self) -> anyhow::Result<()> {
         self.agreed("the leader of all", |nodes| {
             let knows = |node: &Nats| {
@@ -85,7 +91,8 @@ impl NatsCluster {
                 let leader = meta.get("leader")?.as_str().is_some_and(|name| !name.is_empty());
                 (leader && meta.get("cluster_size")?.as_u64() == Some(3)).then_some(())
             };
-            nodes.iter().all(|node| knows(node).is_some()).then_some(())
+            let is_ready = |node| knows(node).is_some() && is_answered(node.address());
+            nodes.iter().all(is_ready).then_some(())
         })
     }
 
@@ -106,6 +113,28 @@ impl NatsCluster {
             std::thread::sleep(LOOK_EVERY);
         }
     }
+}
+
+/// Whether JetStream answers a client of this node. At first it may not: nodes tell each other
+/// who is interested in what a moment after they have agreed on a leader.
+fn is_answered(address: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        stream.write_all(
+            b"CONNECT {\"verbose\":false}\r\nSUB ready 1\r\nPUB $JS.API.INFO ready 0\r\n\r\n",
+        )?;
+        for line in BufReader::new(stream).lines() {
+            let line = line?;
+            // One that wants a password or TLS cannot be asked like this, and listens at least.
+            let refuses = line.starts_with("-ERR") || line.contains("\"tls_required\":true");
+            if line.starts_with("MSG ") || refuses {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    ask().unwrap_or(false)
 }
 
 /// The number of the node that leads a stream, as this one knows it.

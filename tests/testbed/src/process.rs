@@ -88,9 +88,16 @@ impl Process {
         }
     }
 
-    /// SIGSTOP: it keeps its connections and says nothing.
+    /// SIGSTOP: it keeps its connections and says nothing. Returns when all of its threads stand
+    /// still.
     pub fn pause(&mut self) -> anyhow::Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let deadline = Instant::now() + END;
+        while !stands_still(self.pid())? {
+            ensure!(Instant::now() < deadline, "{} does not stop", self.name);
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
     }
 
     /// SIGCONT.
@@ -119,6 +126,19 @@ impl Drop for Process {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Whether all threads of a process are stopped.
+fn stands_still(pid: u32) -> std::io::Result<bool> {
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let stat = std::fs::read_to_string(thread?.path().join("stat"))?;
+        // The name before the state is in parentheses, and may hold anything.
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        if state != Some('T') {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The end of a file.

@@ -22,8 +22,14 @@ fn workflow(name: &str) -> Value {
 }
 
 /// The status of a request that is made with a kubeconfig.
-fn status(kube: &KubeApi, who: &Kubeconfig, method: &str, path: &str, body: &Value) -> u16 {
-    kube.request_as(who, method, path, Some(body)).unwrap().status
+fn status(
+    kube: &KubeApi,
+    who: &Kubeconfig,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> anyhow::Result<u16> {
+    Ok(kube.request_as(who, method, path, Some(body))?.status)
 }
 
 #[test]
@@ -38,16 +44,16 @@ fn a_user_may_do_what_was_granted_and_nothing_else() -> anyhow::Result<()> {
         let name =
             format!("of-{}", if matches!(subject, Subject::User(_)) { "user" } else { "robot" });
         let create = || status(kube, &who, "POST", &path, &workflow(&name));
-        ensure!(create() == 403);
+        ensure!(create()? == 403);
         let grant = kube.grant("users", subject, &submits())?;
-        ensure!(create() == 201);
-        ensure!(create() == 409);
-        ensure!(status(kube, &who, "GET", &path, &Value::Null) == 403, "listing was not granted");
+        ensure!(create()? == 201);
+        ensure!(create()? == 409);
+        ensure!(status(kube, &who, "GET", &path, &Value::Null)? == 403, "listing was not granted");
         kube.revoke(grant)?;
-        ensure!(create() == 403);
+        ensure!(create()? == 403);
     }
     let stranger = kube.admin().with(Credentials::Token("made-up".into()));
-    ensure!(status(kube, &stranger, "GET", &path, &Value::Null) == 401);
+    ensure!(status(kube, &stranger, "GET", &path, &Value::Null)? == 401);
     Ok(())
 }
 
