@@ -15,13 +15,19 @@
 //! Not here: input or output, the clock of the machine and its time zone.
 
 pub mod clock_change;
+pub mod cron_workflow;
+pub mod definition;
 pub mod duration;
+pub mod exclusion;
+pub mod expression;
 pub mod policy;
 pub mod reading;
 pub mod robfig;
+pub mod schedule;
 mod search;
 mod span;
 pub mod spec;
+pub mod timetable;
 pub mod zone;
 
 pub use clock_change::{ClockChange, Gap, Overlap};

@@ -108,7 +108,8 @@ impl<R: Clone + PartialEq> Gate<R> {
         let mut verdicts = Vec::new();
         for start in std::mem::take(&mut self.waiting) {
             let overlap = start.overlap.unwrap_or(policy);
-            if self.running.is_some() && overlap != OverlapPolicy::AllowAll {
+            let at_once = matches!(overlap, OverlapPolicy::AllowAll | OverlapPolicy::Replace);
+            if self.running.is_some() && !at_once {
                 self.hold(start, overlap, policy, &mut verdicts);
                 continue;
             }
@@ -116,6 +117,12 @@ impl<R: Clone + PartialEq> Gate<R> {
             if let Err(reason) = admit(&run) {
                 verdicts.push(Verdict::Skip { run, reason });
                 continue;
+            }
+            if overlap == OverlapPolicy::Replace
+                && let Some(running) = self.running.take()
+            {
+                self.stopping = Stopping::No;
+                verdicts.push(Verdict::Terminate(running));
             }
             let watched = overlap != OverlapPolicy::AllowAll;
             if watched {
@@ -148,7 +155,10 @@ impl<R: Clone + PartialEq> Gate<R> {
                 let older = self.waiting.extract_if(.., |other| stops_other(resolved(other)));
                 verdicts.extend(older.map(|older| skip(older.run)));
             }
-            OverlapPolicy::BufferOne | OverlapPolicy::BufferAll | OverlapPolicy::AllowAll => {}
+            OverlapPolicy::BufferOne
+            | OverlapPolicy::BufferAll
+            | OverlapPolicy::AllowAll
+            | OverlapPolicy::Replace => {}
         }
         self.waiting.push(start);
     }

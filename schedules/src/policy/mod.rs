@@ -10,6 +10,7 @@
 //!
 //! Not here: carrying decisions out, and trying again what could not be carried out.
 
+mod condition;
 mod gate;
 mod run;
 mod state;
@@ -18,9 +19,10 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use condition::{Conditions, Facts};
 pub use gate::{BUFFER_MAX, Gate, Verdict};
 pub use run::{Origin, RunEnd, RunId};
-pub use state::{Backfill, Counters, Decision, Input, Schedule, State, TICKS_MAX};
+pub use state::{Backfill, Counters, Decision, FOLLOWED_MAX, Input, Schedule, State, TICKS_MAX};
 
 /// What happens to a start while an earlier run is still going.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +41,9 @@ pub enum OverlapPolicy {
     TerminateOther,
     /// It happens at once. Such runs do not stand in the way of others.
     AllowAll,
+    /// The run is stopped, and the start happens at once, without waiting for the end: as
+    /// `Replace` of a CronWorkflow.
+    Replace,
 }
 
 /// Which of the ticks that were missed are made up for, as long as they are within the window.
@@ -66,6 +71,12 @@ pub struct Policies {
     pub catch_up_window: SignedDuration,
     /// Whether a run that fails or times out pauses the schedule.
     pub pause_on_failure: bool,
+    /// A tick so long after the end of the last run, besides those of the timetable. While a
+    /// run is going there is none.
+    pub after_end: Option<SignedDuration>,
+    /// Whether the ends of runs that stand in no other's way are wanted too: where they are
+    /// counted.
+    pub follow_all: bool,
 }
 
 impl Default for Policies {
@@ -75,6 +86,8 @@ impl Default for Policies {
             catch_up: CatchUp::default(),
             catch_up_window: SignedDuration::from_hours(1),
             pause_on_failure: false,
+            after_end: None,
+            follow_all: false,
         }
     }
 }
@@ -98,6 +111,12 @@ pub enum SkipReason {
     Paused,
     /// The schedule had no actions left.
     NoActionsLeft,
+    /// The schedule's own condition was false.
+    When,
+    /// The schedule's own condition could not be evaluated.
+    BadCondition,
+    /// The schedule had stopped for good.
+    Stopped,
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BUFFER_MAX, CatchUp, Gate, ON_TIME, Origin, OverlapPolicy, Policies, RunEnd, RunId, SkipReason,
-    Verdict,
+    BUFFER_MAX, CatchUp, Conditions, Facts, Gate, ON_TIME, Origin, OverlapPolicy, Policies, RunEnd,
+    RunId, SkipReason, Verdict,
 };
-use crate::spec::{Compiled, Tick};
+use crate::spec::Tick;
+use crate::timetable::Timetable;
 
 /// The most ticks that one call takes. If more are due, [`State::next_due`] is not later
 /// than the time that was shown, and time is to be shown again.
@@ -24,17 +25,25 @@ const BACKFILL_WAITING_MAX: usize = BUFFER_MAX / 2;
 /// The most backfills that are under way or wait.
 const BACKFILLS_MAX: usize = 100;
 
+/// The most runs beside the one that others wait for whose ends are waited for. Of more, the
+/// oldest are not counted when they end.
+pub const FOLLOWED_MAX: usize = 1000;
+
 const NANOSECOND: SignedDuration = SignedDuration::from_nanos(1);
 
 /// A schedule: what does not change as time goes by.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule<'s> {
     /// When it occurs.
-    pub spec: &'s Compiled,
+    pub times: &'s Timetable,
     /// How it treats its ticks.
     pub policies: &'s Policies,
     /// What its jitter is drawn from: its namespace and name.
     pub seed: &'s str,
+    /// Its definition says that it is not to start anything.
+    pub suspended: bool,
+    /// Conditions of its own.
+    pub conditions: Option<&'s dyn Conditions>,
 }
 
 /// A schedule as time goes by. It is stored together with what was decided.
@@ -57,6 +66,23 @@ pub struct State {
     last_completion: Option<RunId>,
     last_failure: Option<RunId>,
     counters: Counters,
+    /// Runs that stand in no other's way, whose ends are waited for.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    beside: VecDeque<RunId>,
+    /// The nominal time of the latest tick that started a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_scheduled: Option<Timestamp>,
+    /// When the latest run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended_at: Option<Timestamp>,
+    /// Its own condition has ended it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    stopped: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// How often what happened.
@@ -71,6 +97,15 @@ pub struct Counters {
     pub missed_catch_up: u64,
     /// Starts that did not happen because too many waited.
     pub buffer_dropped: u64,
+    /// Ticks that a condition of the schedule's own did not let start a run.
+    #[serde(default)]
+    pub condition_skipped: u64,
+    /// Runs that succeeded, of those whose ends are waited for.
+    #[serde(default)]
+    pub succeeded: u64,
+    /// Runs that failed, of those whose ends are waited for.
+    #[serde(default)]
+    pub failed: u64,
 }
 
 /// A request to act on the ticks of a period, whatever became of them then.
@@ -115,8 +150,7 @@ pub enum Input {
         /// Why.
         note: String,
     },
-    /// Ticks count again. Those in between do not come back. What was due by `now` was taken
-    /// before, while the schedule was paused.
+    /// Ticks count again. Those in between do not come back, and are told as skipped now.
     Resume {
         /// The time of the request.
         now: Timestamp,
@@ -134,6 +168,8 @@ pub enum Input {
         run: RunId,
         /// How.
         end: RunEnd,
+        /// When.
+        at: Timestamp,
     },
 }
 
@@ -168,6 +204,10 @@ pub enum Decision {
     },
     /// A run failed, which pauses the schedule.
     PausedByFailure(RunId),
+    /// The schedule's own condition has ended it.
+    Stopped,
+    /// A condition could not be evaluated, and why.
+    ConditionFailed(String),
     /// Every tick of a backfill was taken.
     BackfillDone {
         /// Its number.
@@ -196,6 +236,10 @@ impl State {
             last_completion: None,
             last_failure: None,
             counters: Counters::default(),
+            beside: VecDeque::new(),
+            last_scheduled: None,
+            ended_at: None,
+            stopped: false,
         }
     }
 
@@ -214,6 +258,46 @@ impl State {
         self.counters
     }
 
+    /// Whether the schedule's own condition has ended it.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// The nominal time of the latest tick that was taken.
+    pub fn watermark(&self) -> Timestamp {
+        self.watermark
+    }
+
+    /// The nominal time of the latest tick that started a run.
+    pub fn last_scheduled(&self) -> Option<Timestamp> {
+        self.last_scheduled
+    }
+
+    /// The last run that completed.
+    pub fn last_completion(&self) -> Option<RunId> {
+        self.last_completion
+    }
+
+    /// The last run that failed, if none has completed since.
+    pub fn last_failure(&self) -> Option<RunId> {
+        self.last_failure
+    }
+
+    /// The runs whose ends are waited for: the one that others wait for, and those beside it.
+    pub fn running(&self) -> impl Iterator<Item = RunId> + '_ {
+        self.gate.running().copied().into_iter().chain(self.beside.iter().copied())
+    }
+
+    /// Whether the end of this run is waited for.
+    pub fn is_running(&self, run: RunId) -> bool {
+        self.running().any(|other| other == run)
+    }
+
+    /// How many missed ticks are still to be made up for, and how many backfills are under way.
+    pub fn backlog(&self) -> (usize, usize) {
+        (self.late.len(), self.backfills.len())
+    }
+
     /// The run that is going, and the starts that wait for its end.
     pub fn gate(&self) -> &Gate<RunId> {
         &self.gate
@@ -226,7 +310,28 @@ impl State {
         if backfill || !self.late.is_empty() {
             return Some(self.watermark);
         }
+        if self.is_idle(schedule) {
+            // What is passed over meanwhile is told when the schedule goes on.
+            return None;
+        }
         self.next_tick(schedule).map(|tick| tick.at)
+    }
+
+    /// The ticks after `after` that would be acted on, the nearest first, as far as is known
+    /// now.
+    pub fn upcoming<'s>(
+        &self,
+        schedule: &Schedule<'s>,
+        after: Timestamp,
+    ) -> impl Iterator<Item = Tick> + use<'s> {
+        let (times, seed) = (schedule.times, schedule.seed);
+        let first = times.next_after(self.watermark.max(after), seed);
+        std::iter::successors(first, move |tick| times.next_after(tick.nominal, seed))
+    }
+
+    /// No tick would start a run, whatever else happens, until somebody asks for it.
+    fn is_idle(&self, schedule: &Schedule<'_>) -> bool {
+        self.paused.is_some() || schedule.suspended || self.stopped
     }
 
     /// Whether nothing will happen any more unless somebody asks for it.
@@ -235,7 +340,10 @@ impl State {
             && self.gate.waiting() == 0
             && self.backfills.is_empty()
             && self.late.is_empty()
-            && (self.remaining_actions == Some(0) || self.next_tick(schedule).is_none())
+            && self.beside.is_empty()
+            && (self.stopped
+                || self.remaining_actions == Some(0)
+                || self.next_tick(schedule).is_none())
     }
 
     /// Takes an input, and returns what should be done, in this order.
@@ -263,12 +371,14 @@ impl State {
             }
             Input::Pause { note } => self.paused = Some(note),
             Input::Resume { now } => {
+                // What was passed over is told now, as one.
+                self.take_ticks(schedule, now, &mut decisions);
                 self.paused = None;
                 self.since = self.since.max(now);
             }
             Input::Changed { now } => self.since = self.since.max(now),
             Input::LimitActions(limit) => self.remaining_actions = limit,
-            Input::Ended { run, end } => self.end(schedule, run, end, &mut decisions),
+            Input::Ended { run, end, at } => self.end(schedule, run, end, at, &mut decisions),
         }
         self.take_backfill(schedule, &mut decisions);
         self.settle(schedule, &mut decisions);
@@ -276,7 +386,21 @@ impl State {
     }
 
     fn next_tick(&self, schedule: &Schedule<'_>) -> Option<Tick> {
-        schedule.spec.next_jittered_after(self.watermark, schedule.seed)
+        let planned = schedule.times.next_after(self.watermark, schedule.seed);
+        let after_end = schedule.policies.after_end.and_then(|delay| self.after_end(delay));
+        planned.into_iter().chain(after_end).min_by_key(|tick| tick.nominal)
+    }
+
+    /// The tick after the end of the last run, or, where it did not happen, after itself.
+    fn after_end(&self, delay: SignedDuration) -> Option<Tick> {
+        if self.gate.running().is_some() {
+            return None;
+        }
+        let last = self.ended_at.map_or(self.watermark, |ended| ended.max(self.watermark));
+        let at = Timestamp::from_second(crate::whole_second(last.checked_add(delay).ok()?)).ok()?;
+        let least = self.watermark.checked_add(SignedDuration::from_secs(1)).ok()?;
+        let at = at.max(least);
+        Some(Tick { nominal: at, at })
     }
 
     /// Takes the ticks that are due at `now`.
@@ -285,19 +409,18 @@ impl State {
         let window = policies.catch_up_window.max(ON_TIME);
         for _ in 0..TICKS_MAX {
             let Some(tick) = self.next_tick(schedule).filter(|tick| tick.at <= now) else {
-                self.make_up(schedule, decisions);
+                self.make_up(schedule, now, decisions);
                 return;
             };
             self.watermark = tick.nominal;
             let late = now.duration_since(tick.at);
             if tick.at < self.since {
                 // It belongs to the time before, when it was taken or did not exist.
-            } else if let Err(reason) = self.may_act() {
+            } else if let Err(reason) = self.may_act(schedule) {
                 decisions.skipped(reason, tick.nominal);
             } else if late <= ON_TIME {
-                self.make_up(schedule, decisions);
-                self.ask(RunId { nominal: tick.nominal, origin: Origin::Tick }, None, decisions);
-                self.settle(schedule, decisions);
+                self.make_up(schedule, now, decisions);
+                self.take_tick(schedule, tick.nominal, now, decisions);
             } else if late > window {
                 self.miss(SkipReason::CatchUpWindow, tick.nominal, decisions);
             } else {
@@ -316,10 +439,60 @@ impl State {
     }
 
     /// Asks for the runs of ticks that were missed.
-    fn make_up(&mut self, schedule: &Schedule<'_>, decisions: &mut Decisions) {
+    fn make_up(&mut self, schedule: &Schedule<'_>, now: Timestamp, decisions: &mut Decisions) {
         for nominal in std::mem::take(&mut self.late) {
-            self.ask(RunId { nominal, origin: Origin::Tick }, None, decisions);
-            self.settle(schedule, decisions);
+            self.take_tick(schedule, nominal, now, decisions);
+        }
+    }
+
+    /// Asks for the run of a tick, if the schedule's own conditions let it.
+    fn take_tick(
+        &mut self,
+        schedule: &Schedule<'_>,
+        nominal: Timestamp,
+        now: Timestamp,
+        decisions: &mut Decisions,
+    ) {
+        if let Some(conditions) = schedule.conditions
+            && let Err(reason) = self.conditions_hold(conditions, now, decisions)
+        {
+            self.counters.condition_skipped += 1;
+            return decisions.skipped(reason, nominal);
+        }
+        self.ask(RunId { nominal, origin: Origin::Tick }, None, decisions);
+        self.settle(schedule, decisions);
+    }
+
+    fn conditions_hold(
+        &mut self,
+        conditions: &dyn Conditions,
+        now: Timestamp,
+        decisions: &mut Decisions,
+    ) -> Result<(), SkipReason> {
+        let facts = Facts {
+            now,
+            last_scheduled: self.last_scheduled,
+            succeeded: self.counters.succeeded,
+            failed: self.counters.failed,
+        };
+        match conditions.stop(&facts) {
+            Ok(true) if !self.stopped => {
+                self.stopped = true;
+                decisions.0.push(Decision::Stopped);
+            }
+            Ok(_) => {}
+            Err(why) => decisions.0.push(Decision::ConditionFailed(why)),
+        }
+        if self.stopped {
+            return Err(SkipReason::Stopped);
+        }
+        match conditions.when(&facts) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(SkipReason::When),
+            Err(why) => {
+                decisions.0.push(Decision::ConditionFailed(why));
+                Err(SkipReason::BadCondition)
+            }
         }
     }
 
@@ -336,7 +509,7 @@ impl State {
             }
             let Some(current) = self.backfills.front_mut() else { return };
             let Backfilling { number, backfill, taken, .. } = *current;
-            let tick = schedule.spec.next_jittered_after(current.after, schedule.seed);
+            let tick = schedule.times.next_after(current.after, schedule.seed);
             let tick = tick.filter(|tick| tick.at <= backfill.end);
             let Some(tick) = tick.filter(|_| taken < backfill.max) else {
                 let cut = tick.is_some();
@@ -352,9 +525,24 @@ impl State {
         }
     }
 
-    fn end(&mut self, schedule: &Schedule<'_>, run: RunId, end: RunEnd, decisions: &mut Decisions) {
-        if !self.gate.ended(&run) {
+    fn end(
+        &mut self,
+        schedule: &Schedule<'_>,
+        run: RunId,
+        end: RunEnd,
+        at: Timestamp,
+        decisions: &mut Decisions,
+    ) {
+        let beside = self.beside.iter().position(|other| *other == run);
+        let beside = beside.and_then(|index| self.beside.remove(index)).is_some();
+        if !self.gate.ended(&run) && !beside {
             return;
+        }
+        self.ended_at = self.ended_at.max(Some(at));
+        match end {
+            RunEnd::Completed => self.counters.succeeded += 1,
+            RunEnd::Failed | RunEnd::TimedOut => self.counters.failed += 1,
+            RunEnd::Cancelled | RunEnd::Terminated => {}
         }
         if end == RunEnd::Completed {
             self.last_completion = Some(run);
@@ -371,17 +559,21 @@ impl State {
 
     fn ask(&mut self, run: RunId, overlap: Option<OverlapPolicy>, decisions: &mut Decisions) {
         if let Err(refused) = self.gate.ask(run, overlap) {
-            self.note(refused, decisions);
+            self.note(refused, false, decisions);
         }
     }
 
     /// Whether a tick of the schedule may start a run.
-    fn may_act(&self) -> Result<(), SkipReason> {
-        may_act(self.paused.is_some(), self.remaining_actions)
+    fn may_act(&self, schedule: &Schedule<'_>) -> Result<(), SkipReason> {
+        if self.stopped {
+            return Err(SkipReason::Stopped);
+        }
+        may_act(self.paused.is_some() || schedule.suspended, self.remaining_actions)
     }
 
     fn settle(&mut self, schedule: &Schedule<'_>, decisions: &mut Decisions) {
-        let (paused, remaining) = (self.paused.is_some(), &mut self.remaining_actions);
+        let paused = self.paused.is_some() || schedule.suspended;
+        let remaining = &mut self.remaining_actions;
         let verdicts = self.gate.settle(schedule.policies.overlap, |run| {
             if run.origin == Origin::Tick {
                 may_act(paused, *remaining)?;
@@ -390,15 +582,23 @@ impl State {
             Ok(())
         });
         for verdict in verdicts {
-            self.note(verdict, decisions);
+            self.note(verdict, schedule.policies.follow_all, decisions);
         }
     }
 
     /// Counts a verdict, and makes it a decision.
-    fn note(&mut self, verdict: Verdict<RunId>, decisions: &mut Decisions) {
+    fn note(&mut self, verdict: Verdict<RunId>, follow_all: bool, decisions: &mut Decisions) {
         match verdict {
             Verdict::Start { run, watched } => {
                 self.counters.actions += 1;
+                if run.origin == Origin::Tick {
+                    self.last_scheduled = self.last_scheduled.max(Some(run.nominal));
+                }
+                if follow_all && !watched {
+                    self.beside.truncate(FOLLOWED_MAX - 1);
+                    self.beside.push_front(run);
+                }
+                let watched = watched || follow_all;
                 let (last_completion, last_failure) = (self.last_completion, self.last_failure);
                 decisions.0.push(Decision::Start { run, watched, last_completion, last_failure });
             }

@@ -15,11 +15,11 @@ pub struct SpecError {
 }
 
 impl SpecError {
-    pub(super) fn new(path: FieldPath, message: impl Into<String>) -> Self {
+    pub(crate) fn new(path: FieldPath, message: impl Into<String>) -> Self {
         Self { path, message: message.into(), help: None }
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
