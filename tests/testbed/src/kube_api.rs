@@ -140,9 +140,13 @@ impl KubeApi {
             let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
             self.http.request("POST", path, "application/yaml", &text)?.success()?;
         }
-        wait_for("the custom resources", || {
-            Ok(self.http.is_ok("/apis/argoproj.io/v1alpha1/namespaces/default/workflows"))
-        })
+        self.serves_workflows()
+    }
+
+    /// It is ready before the stores of custom resources are.
+    fn serves_workflows(&self) -> anyhow::Result<()> {
+        let path = Self::workflows_path("default");
+        wait_for("the custom resources", || Ok(self.http.is_ok(&path)))
     }
 
     fn process<T>(&self, act: impl FnOnce(&mut Process) -> T) -> T {
@@ -399,7 +403,8 @@ impl KubeApi {
     pub fn restart(&self) -> anyhow::Result<()> {
         let new = spawn_server(&self.program, self.folder.path(), self.address, self.etcd_address)?;
         self.process(|process| *process = new);
-        self.ready()
+        self.ready()?;
+        self.serves_workflows()
     }
 
     /// SIGSTOP: it keeps its connections and says nothing.

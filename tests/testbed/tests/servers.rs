@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -46,6 +47,40 @@ fn jetstream(nats: &Nats, subject: &str, request: &str) -> anyhow::Result<serde_
     );
     let said = nats_says(nats.address(), &lines, "{")?;
     Ok(serde_json::from_str(said.last().context("an answer")?)?)
+}
+
+/// The name of a test's own process, when it is to start a server and be killed.
+const CHILD: &str = "TESTBED_CHILD";
+
+#[test]
+fn a_server_outlives_the_thread_that_started_it_and_ends_with_its_process() -> anyhow::Result<()> {
+    if std::env::var_os(CHILD).is_some() {
+        let nats =
+            std::thread::spawn(Nats::start).join().map_err(|_| anyhow::anyhow!("panic"))??;
+        let deadline = Instant::now() + Duration::from_millis(200);
+        while Instant::now() < deadline {
+            nats_says(nats.address(), "", "INFO")?;
+        }
+        println!("\nserving {}", nats.address());
+        std::io::stdout().flush()?;
+        loop {
+            std::thread::park();
+        }
+    }
+    let this = "a_server_outlives_the_thread_that_started_it_and_ends_with_its_process";
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["--exact", this, "--nocapture"])
+        .env(CHILD, "1")
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let lines = BufReader::new(child.stdout.take().context("standard output")?).lines();
+    let mut addresses = lines.map_while(Result::ok).filter_map(|line| {
+        line.strip_prefix("serving ").and_then(|address| address.parse::<SocketAddr>().ok())
+    });
+    let address = addresses.next();
+    child.kill()?;
+    child.wait()?;
+    is_gone(address.context("it has not started a server")?)
 }
 
 const STREAM: &str = r#"{"name":"S","subjects":["s"],"storage":"file"}"#;
