@@ -12,7 +12,6 @@ use anyhow::{Context, bail, ensure};
 use hdrhistogram::Histogram;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// The size of each body, in bytes.
@@ -21,6 +20,10 @@ pub const BODY_BYTES: usize = 250;
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// How long one exchange may take.
 const EXCHANGE: Duration = Duration::from_secs(30);
+/// The rate below which each request is sent at its time, to the microsecond.
+const PRECISE: f64 = 1000.0;
+/// The resolution of the runtime's timers.
+const TICK: Duration = Duration::from_millis(1);
 /// The longest latency that is told from longer ones, in microseconds.
 const LONGEST_MICROS: u64 = 600_000_000;
 
@@ -260,15 +263,10 @@ impl Load {
     /// A connection fails, or a request is not answered 200.
     pub async fn run(&self) -> anyhow::Result<Sending> {
         let begin = Instant::now();
-        let turn = match self.pace {
-            Pace::AsFastAsAnswered => Turn::Next(Arc::new(AtomicU64::new(0))),
-            Pace::PerSecond(rate) => {
-                Turn::Due(Arc::new(tokio::sync::Mutex::new(self.timed(begin, rate))))
-            }
-        };
+        let next = Arc::new(AtomicU64::new(0));
         let mut tasks = JoinSet::new();
         for _ in 0..self.connections {
-            tasks.spawn(self.clone().client(begin, turn.clone()));
+            tasks.spawn(self.clone().client(begin, Arc::clone(&next)));
         }
         let mut sending = Sending {
             accepted: 0,
@@ -293,32 +291,28 @@ impl Load {
         Ok(sending)
     }
 
-    /// A thread that says when each request is due: timers of the runtime are too coarse.
-    fn timed(&self, begin: Instant, rate: f64) -> mpsc::Receiver<(u64, Instant)> {
-        let (sender, receiver) = mpsc::channel(1 << 16);
-        let (events, time) = (self.events, self.time);
-        std::thread::spawn(move || {
-            for number in 0..events {
-                let after = Duration::from_secs_f64(number as f64 / rate);
-                if after > time {
-                    return;
-                }
-                let due = begin + after;
-                std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                if sender.blocking_send((number, due)).is_err() {
-                    return;
-                }
-            }
-        });
-        receiver
+    /// The number of the next request and when it is due, once that time has come.
+    async fn turn(&self, begin: Instant, next: &AtomicU64) -> Option<(u64, Instant)> {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let due = match self.pace {
+            Pace::AsFastAsAnswered => Instant::now(),
+            Pace::PerSecond(rate) => begin + Duration::from_secs_f64(number as f64 / rate),
+        };
+        if number >= self.events || due >= begin + self.time {
+            return None;
+        }
+        if let Pace::PerSecond(rate) = self.pace {
+            wait_until(due, rate < PRECISE).await;
+        }
+        Some((number, due))
     }
 
-    async fn client(self, begin: Instant, turn: Turn) -> anyhow::Result<Client> {
+    async fn client(self, begin: Instant, next: Arc<AtomicU64>) -> anyhow::Result<Client> {
         let mut connection = Connection::open(self.address).await?;
         let requests = Requests::new(self.address, &self.path);
         let mut request = Vec::with_capacity(1024);
         let mut client = Client::default();
-        while let Some((number, due)) = turn.take(&self, begin).await {
+        while let Some((number, due)) = self.turn(begin, &next).await {
             requests.write(self.first + number, &mut request);
             let answer = connection.exchange(&request).await?;
             let body = String::from_utf8_lossy(&answer.body);
@@ -336,22 +330,22 @@ struct Client {
     answered: Vec<(u64, Instant, Duration)>,
 }
 
-#[derive(Clone)]
-enum Turn {
-    Next(Arc<AtomicU64>),
-    Due(Arc<tokio::sync::Mutex<mpsc::Receiver<(u64, Instant)>>>),
-}
-
-impl Turn {
-    async fn take(&self, load: &Load, begin: Instant) -> Option<(u64, Instant)> {
-        match self {
-            Self::Next(next) => {
-                let now = Instant::now();
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                (number < load.events && now < begin + load.time).then_some((number, now))
-            }
-            Self::Due(due) => due.lock().await.recv().await,
+/// Timers of the runtime have ticks of a millisecond. At high rates what is due within a tick
+/// is sent at its end, and the wait counts as latency; to wait more precisely would take a
+/// processor's time from what is measured. At low rates there is time enough to look.
+async fn wait_until(due: Instant, precisely: bool) {
+    let left = due.saturating_duration_since(Instant::now());
+    if !precisely {
+        if !left.is_zero() {
+            tokio::time::sleep(left).await;
         }
+        return;
+    }
+    if left > 2 * TICK {
+        tokio::time::sleep(left - 2 * TICK).await;
+    }
+    while Instant::now() < due {
+        tokio::task::yield_now().await;
     }
 }
 
