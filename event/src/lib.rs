@@ -14,6 +14,7 @@ pub mod event;
 pub mod id;
 pub mod name;
 pub mod outcome;
+pub mod payload;
 pub mod position;
 pub mod record;
 
@@ -25,5 +26,6 @@ pub use id::{ActionId, DefinitionHash, EventId};
 pub use jiff::Timestamp;
 pub use name::{EventKey, ObjectName, TriggerName};
 pub use outcome::{Cause, DeadLetter, Outcome, OutcomeKind};
+pub use payload::RawPayload;
 pub use position::Position;
 pub use record::{EventsRecord, FORMAT, RecordError};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ActionId, CorrelationId, EventId, EventKey, Position, TriggerName};
+use crate::{ActionId, CorrelationId, EventId, EventKey, Position, RawPayload, TriggerName};
 
 /// One record of the OUTCOMES log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,10 @@ pub enum OutcomeKind {
         error: String,
         /// When the next one is made.
         next: Timestamp,
+        /// Neither this attempt nor one before it has done anything at the target, for
+        /// certain: the next one is as the first.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        untouched: bool,
     },
     /// The action was carried out. Closes the action.
     Succeeded {
@@ -100,6 +104,17 @@ pub enum OutcomeKind {
         /// How many were refused for this reason since the last such record.
         count: u64,
     },
+    /// Ticks of a calendar or schedule were passed over and are not made up.
+    Missed {
+        /// The event's key.
+        key: EventKey,
+        /// The first of them.
+        from: Timestamp,
+        /// The last of them.
+        to: Timestamp,
+        /// How many.
+        count: u64,
+    },
     /// A workflow that Tripline submitted reached a phase.
     Workflow {
         /// Where it runs.
@@ -108,10 +123,14 @@ pub enum OutcomeKind {
         namespace: String,
         /// Its name.
         name: String,
-        /// `Recorded`, `Running`, `Succeeded`, `Failed`, `Error`.
+        /// `Recorded`, `Pending`, `Running`, `Succeeded`, `Failed`, `Error`; `Deleted` where it
+        /// was removed before it had ended; `Unknown` where it cannot be followed.
         phase: String,
         /// The action that submitted it.
         action: ActionId,
+        /// Why, in the words of whoever ran it, or why it cannot be followed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
     },
     /// Somebody did something: paused, resumed, dropped, retried.
     Operator {
@@ -131,12 +150,29 @@ pub enum OutcomeKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum TargetResult {
-    /// An object was created, or was there already with this action's id.
+    /// A workflow was created, or was there already with this action's id.
     Workflow {
         /// Where: `local`, or the cluster's name.
         target: String,
         /// Its namespace.
         namespace: String,
+        /// Its name.
+        name: String,
+        /// It was there already.
+        #[serde(default)]
+        already: bool,
+    },
+    /// An object of another kind was created, or was there already with this action's id.
+    Object {
+        /// Where: the cluster's name.
+        target: String,
+        /// Its `apiVersion`.
+        api_version: String,
+        /// Its `kind`.
+        kind: String,
+        /// Its namespace; none where the kind has none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        namespace: Option<String>,
         /// Its name.
         name: String,
         /// It was there already.
@@ -188,10 +224,13 @@ pub struct LetterEvent {
     pub key: EventKey,
     /// The event's id.
     pub id: EventId,
-    /// Where it stood in the EVENTS log.
+    /// Where it stood in the EVENTS log; zero for what never became an event.
     pub position: Position,
     /// Its payload: JSON, or a string of base64 where it was none.
     pub data: Value,
+    /// For what never became an event: what came in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<Box<RawPayload>>,
 }
 
 /// Why something is a dead letter.
@@ -200,8 +239,14 @@ pub struct LetterEvent {
 pub enum Cause {
     /// The parameters could not be resolved, or the template not be filled.
     Render,
-    /// The target refused: 4xx, forbidden, invalid.
+    /// The target refused, for another reason than the three that follow.
     Refused,
+    /// The target knows who asks, and does not allow it: 403.
+    Forbidden,
+    /// What it is to be done in is not there: a namespace, or a kind of object. 404.
+    NotFound,
+    /// The target says that what it was given is not valid: 400, 422.
+    Invalid,
     /// Every attempt failed.
     Exhausted,
     /// It was not started, or did not succeed, before it expired.
@@ -224,6 +269,9 @@ impl Cause {
         match self {
             Self::Render => "render",
             Self::Refused => "refused",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "notFound",
+            Self::Invalid => "invalid",
             Self::Exhausted => "exhausted",
             Self::Expired => "expired",
             Self::NameTaken => "nameTaken",

@@ -11,10 +11,15 @@ pub mod codes;
 pub mod definition;
 mod fields;
 mod health;
+mod json;
 pub mod kinds;
+#[cfg(feature = "pubsub")]
+pub mod pubsub;
 mod secret;
 pub mod source;
 mod sources;
+#[cfg(feature = "sqs")]
+pub mod sqs;
 mod supervise;
 #[cfg(test)]
 mod testing;
@@ -45,15 +50,29 @@ pub trait EventSink: Send + Sync + 'static {
     /// its upstream.
     fn append(&self, message: Message) -> BoxFuture<'_, Result<Accepted, SinkError>>;
 
-    /// Something came in that is not an event: counted, and visible as an outcome (at
-    /// most one record a second for each key and reason).
+    /// Something came in that will never be an event (not JSON where JSON was asked for, too
+    /// large, no valid data): kept as a dead letter with its bytes, durable when this returns.
+    /// Only then may the source acknowledge its upstream. One dead letter for each id,
+    /// however often upstream delivers it.
+    ///
+    /// Not for what upstream is told to its face (a request that is answered 400): that is
+    /// [`Self::refused`].
+    fn unreadable(&self, message: Unreadable) -> BoxFuture<'_, Result<(), SinkError>>;
+
+    /// Something came in that is not an event, and whoever sent it was told: counted, and
+    /// visible as an outcome (at most one record a second for each key and reason).
     fn refused(&self, key: &EventKey, reason: &str);
 
     /// Ticks of a calendar were passed over and are not made up: `count` of them, the first
-    /// at `from` and the last at `to`.
-    fn missed(&self, key: &EventKey, from: Timestamp, to: Timestamp, count: u64) {
-        self.refused(key, &format!("{count} ticks missed, from {from} to {to}"));
-    }
+    /// at `from` and the last at `to`. Durable when this returns; only then may the source
+    /// forget them. The same `from` and `to` again are one outcome.
+    fn missed<'a>(
+        &'a self,
+        key: &'a EventKey,
+        from: Timestamp,
+        to: Timestamp,
+        count: u64,
+    ) -> BoxFuture<'a, Result<(), SinkError>>;
 }
 
 /// What an event source took in.
@@ -77,6 +96,26 @@ pub struct Message {
     pub body: Option<Bytes>,
     /// The path of the correlation id, where the event source's configuration names one.
     pub correlation_path: Option<String>,
+}
+
+/// What an event source took in and cannot make an event of.
+#[derive(Clone, Debug)]
+pub struct Unreadable {
+    /// Namespace, event source and event name.
+    pub key: EventKey,
+    /// The kind of the event source.
+    pub kind: &'static str,
+    /// The id that upstream gave; without one each delivery is a dead letter of its own.
+    pub id: Option<EventId>,
+    /// When it was taken in.
+    pub time: Timestamp,
+    /// The payload as its producer sent it.
+    pub bytes: Bytes,
+    /// Headers or attributes, with names as they came. They are kept: they must hold no
+    /// secret.
+    pub headers: Vec<(String, String)>,
+    /// What is wrong with it, and what to do about it.
+    pub reason: String,
 }
 
 /// The event is durable.

@@ -13,7 +13,7 @@ use tripline_event::{Clock, CorrelationId, EventId, EventKey, ObjectName, Positi
 
 use crate::{
     Accepted, BoxFuture, EventDefinition, EventSink, Message, SecretLookup, SecretRef, SinkError,
-    SourceContext, SourceSettings, Sources, events,
+    SourceContext, SourceSettings, Sources, Unreadable, events,
 };
 
 /// Keeps what it gets. Answers come from a queue of errors first.
@@ -22,10 +22,13 @@ pub struct RecordingSink {
     pub seen: Mutex<HashSet<(EventKey, EventId)>>,
     pub errors: Mutex<VecDeque<SinkError>>,
     pub refused: Mutex<Vec<(String, String)>>,
+    pub unreadable: watch::Sender<Vec<Unreadable>>,
     pub missed: Mutex<Vec<(Timestamp, Timestamp, u64)>>,
     /// While `false`, appends wait.
     pub open: watch::Sender<bool>,
     pub waiting: watch::Sender<usize>,
+    /// The most appends that were under way at a time.
+    pub most_waiting: Mutex<usize>,
     /// Appends that are to panic.
     pub panics: Mutex<u32>,
 }
@@ -68,6 +71,10 @@ impl EventSink for RecordingSink {
                 }
             }
             self.waiting.send_modify(|waiting| *waiting += 1);
+            {
+                let mut most = self.most_waiting.lock().unwrap();
+                *most = (*most).max(*self.waiting.borrow());
+            }
             self.open.subscribe().wait_for(|open| *open).await.unwrap();
             self.waiting.send_modify(|waiting| *waiting -= 1);
             if let Some(error) = self.errors.lock().unwrap().pop_front() {
@@ -88,8 +95,34 @@ impl EventSink for RecordingSink {
         self.refused.lock().unwrap().push((key.to_string(), reason.to_owned()));
     }
 
-    fn missed(&self, _: &EventKey, from: Timestamp, to: Timestamp, count: u64) {
-        self.missed.lock().unwrap().push((from, to, count));
+    fn unreadable(&self, message: Unreadable) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move {
+            self.open.subscribe().wait_for(|open| *open).await.unwrap();
+            if let Some(error) = self.errors.lock().unwrap().pop_front() {
+                return Err(error);
+            }
+            let known = |kept: &&Unreadable| kept.id.is_some() && kept.id == message.id;
+            if self.unreadable.borrow().iter().find(known).is_none() {
+                self.unreadable.send_modify(|kept| kept.push(message));
+            }
+            Ok(())
+        })
+    }
+
+    fn missed<'a>(
+        &'a self,
+        _: &'a EventKey,
+        from: Timestamp,
+        to: Timestamp,
+        count: u64,
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            if let Some(error) = self.errors.lock().unwrap().pop_front() {
+                return Err(error);
+            }
+            self.missed.lock().unwrap().push((from, to, count));
+            Ok(())
+        })
     }
 }
 
@@ -144,9 +177,11 @@ impl World {
             seen: Mutex::default(),
             errors: Mutex::default(),
             refused: Mutex::default(),
+            unreadable: watch::Sender::new(Vec::new()),
             missed: Mutex::default(),
             open: watch::Sender::new(true),
             waiting: watch::Sender::new(0),
+            most_waiting: Mutex::default(),
             panics: Mutex::default(),
         });
         let base = Mutex::new(now.parse().unwrap());

@@ -10,6 +10,7 @@ use crate::control::{Backend, ControlError, routes};
 use crate::query::dead_letter::{Answer as LetterAnswer, Done, LetterFilter, MAX_IDS};
 use crate::query::relative::age;
 use crate::query::{DeadLetterItem, LetterState};
+use tripline_event::RawPayload;
 
 type Answer = Result<Exit, CommandError>;
 
@@ -156,10 +157,42 @@ fn show(item: &DeadLetterItem, output: &mut Output) -> std::io::Result<()> {
     for event in &letter.events {
         let dependency = event.dependency.as_deref().unwrap_or("-");
         output.line(format_args!("  event     {dependency} = {} {}", event.key, event.id))?;
+        if let Some(raw) = &event.raw {
+            payload(raw, output)?;
+            continue;
+        }
         let data = serde_json::to_string_pretty(&event.data).map_err(std::io::Error::other)?;
         for line in data.lines() {
             output.line(format_args!("    {line}"))?;
         }
+    }
+    Ok(())
+}
+
+/// What came in, as text where it is UTF-8. It is data from outside: it must not control the
+/// terminal.
+fn payload(raw: &RawPayload, output: &mut Output) -> std::io::Result<()> {
+    for (name, value) in &raw.headers {
+        let header = crate::query::item::shortened(&format!("{name}: {value}"), 2000);
+        output.line(format_args!("  header    {header}"))?;
+    }
+    let kept = raw.kept();
+    let cut = match &raw.sha256 {
+        Some(sha256) => format!("; the first {} are kept, SHA-256 of all {sha256}", kept.len()),
+        None => String::new(),
+    };
+    output.line(format_args!("  payload   {} bytes from {}{cut}", raw.bytes, raw.kind))?;
+    // The last character of what is cut may be cut too.
+    let text = match std::str::from_utf8(&kept) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() && raw.sha256.is_some() => {
+            std::str::from_utf8(&kept[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return output.line(format_args!("    base64: {}", raw.base64)),
+    };
+    for line in text.lines() {
+        let line = crate::query::item::shortened(line, usize::MAX - 1);
+        output.line(format_args!("    {line}"))?;
     }
     Ok(())
 }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use tripline_bus::{Append, Bus, Log, WriteError};
-use tripline_event::{Event, EventId, EventKey, EventsRecord};
-use tripline_eventsources::{Accepted, BoxFuture, EventSink, Message, SinkError};
+use tripline_event::{Clock, Event, EventId, EventKey, EventsRecord, Timestamp};
+use tripline_eventsources::{Accepted, BoxFuture, EventSink, Message, SinkError, Unreadable};
 
 use super::chains::Chains;
 use super::correlation::Finder;
@@ -36,6 +36,7 @@ impl IdSource for RandomIds {
 /// Puts messages into the EVENTS log.
 pub struct Ingest {
     pub(super) bus: Arc<dyn Bus>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn IdSource>,
     pub(super) chains: Arc<Chains>,
     pub(super) observer: Arc<dyn EngineObserver>,
@@ -49,6 +50,12 @@ impl Ingest {
     /// The bus took the latest event that was offered to it.
     pub fn is_healthy(&self) -> bool {
         self.healthy.load(Ordering::Relaxed)
+    }
+
+    /// What the bus will never take says nothing about the bus.
+    pub(super) fn note_health(&self, error: Option<&WriteError>) {
+        let healthy = error.is_none_or(|error| matches!(error, WriteError::TooLarge { .. }));
+        self.healthy.store(healthy, Ordering::Relaxed);
     }
 
     fn event(&self, message: &Message) -> Event {
@@ -77,7 +84,7 @@ impl Ingest {
             return Ok(self.acknowledged_too_early(append, id, correlation));
         }
         let appended = self.bus.append(Log::Events, vec![append]).await;
-        self.healthy.store(appended.is_ok(), Ordering::Relaxed);
+        self.note_health(appended.as_ref().err());
         let appended = match appended {
             Ok(appended) => appended,
             Err(error) => {
@@ -109,7 +116,7 @@ impl Ingest {
     }
 }
 
-fn sink_error(error: WriteError) -> SinkError {
+pub(super) fn sink_error(error: WriteError) -> SinkError {
     match error {
         WriteError::TooLarge { size, limit } => SinkError::TooLarge { size, limit },
         other => SinkError::Unavailable(other.to_string()),
@@ -121,7 +128,21 @@ impl EventSink for Ingest {
         Box::pin(self.take(message))
     }
 
+    fn unreadable(&self, message: Unreadable) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(self.keep(message))
+    }
+
     fn refused(&self, key: &EventKey, reason: &str) {
         self.observer.on_refused(key, reason);
+    }
+
+    fn missed<'a>(
+        &'a self,
+        key: &'a EventKey,
+        from: Timestamp,
+        to: Timestamp,
+        count: u64,
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(self.note_missed(key, from, to, count))
     }
 }

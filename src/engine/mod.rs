@@ -17,7 +17,9 @@ pub mod observer;
 pub mod plans;
 pub mod recovery;
 pub mod retry;
+pub mod routes;
 pub mod trim;
+mod unreadable;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -233,6 +235,7 @@ impl Engine {
         };
         let ingest = Ingest {
             bus: Arc::clone(&bus),
+            clock: Arc::clone(&parts.clock),
             ids: parts.ids,
             chains,
             observer: parts.observer,

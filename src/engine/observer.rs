@@ -1,8 +1,10 @@
 //! What the engine tells whoever watches it: metrics, logs, the demo.
 
+use std::sync::Arc;
+
 use tripline_bus::WriteError;
 use tripline_event::{Action, Event, EventKey, ObjectName, Position};
-use tripline_sensors::evaluator::Duplicate;
+use tripline_sensors::evaluator::{Duplicate, Tally};
 
 /// Is told what the engine does. Called on the paths that everything goes through: it
 /// must return at once.
@@ -22,15 +24,26 @@ pub trait EngineObserver: Send + Sync + 'static {
         let _ = (key, reason);
     }
 
-    /// A filter looked at an event.
-    fn on_filtered(
-        &self,
-        sensor: &ObjectName,
-        dependency: &str,
-        passed: bool,
-        error: Option<&str>,
-    ) {
-        let _ = (sensor, dependency, passed, error);
+    /// What came in will never be an event, and is a dead letter.
+    fn on_unreadable(&self, key: &EventKey, reason: &str) {
+        let _ = (key, reason);
+    }
+
+    /// Ticks were passed over, and are an outcome.
+    fn on_missed(&self, key: &EventKey, count: u64) {
+        let _ = (key, count);
+    }
+
+    /// What became of events at each dependency is counted here from now on: at the start,
+    /// and after each change of plan.
+    fn on_tally(&self, tally: &Arc<Tally>) {
+        let _ = tally;
+    }
+
+    /// The filter of a dependency could not be evaluated; `others` of other dependencies
+    /// could not for the same reason.
+    fn on_filter_error(&self, sensor: &ObjectName, dependency: &str, others: usize, error: &str) {
+        let _ = (sensor, dependency, others, error);
     }
 
     /// An event was evaluated, and led to so many actions.

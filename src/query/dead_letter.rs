@@ -166,9 +166,9 @@ pub async fn retry(
     for (id, note) in wanted {
         let done = match note.map(|note| (note, note.action.as_ref())) {
             Err(done) => done,
-            Ok((_, None)) => Done::Nothing(
-                "its event never became an action: there is nothing to carry out".to_owned(),
-            ),
+            Ok((_, None)) => Done::Nothing(format!(
+                "it has no action to carry out: `tripline dlq show {id}` has what came in; send that again, corrected, and drop this letter"
+            )),
             Ok((note, Some(action))) => match actions.get(action) {
                 None => Done::Nothing(format!(
                     "the record of its action was trimmed: publish its events again (`tripline dlq show {id}` has copies)"

@@ -25,6 +25,13 @@ pub enum Record {
         /// When it was published.
         at: Timestamp,
     },
+    /// Of EVENTS: an operator forgets what a sensor holds.
+    Clear {
+        /// The sensor, and of which of its dependencies, if not of all.
+        what: String,
+        /// When it was asked for.
+        at: Timestamp,
+    },
     /// Of ACTIONS.
     Action(Action),
     /// Of OUTCOMES.
@@ -39,6 +46,10 @@ impl Record {
                 EventsRecord::Event(event) => Self::Event(event),
                 EventsRecord::Time(at) => Self::Time(at),
                 EventsRecord::Plan { number, at } => Self::Plan { number, at },
+                EventsRecord::Clear { sensor, dependency, at } => {
+                    let of = dependency.map(|name| format!(" of dependency {name}"));
+                    Self::Clear { what: format!("{sensor}{}", of.unwrap_or_default()), at }
+                }
             },
             Log::Actions => Self::Action(Action::decode(bytes)?),
             Log::Outcomes => Self::Outcome(Outcome::decode(bytes)?),
@@ -49,7 +60,7 @@ impl Record {
     pub fn time(&self) -> Timestamp {
         match self {
             Self::Event(event) => event.time,
-            Self::Time(at) | Self::Plan { at, .. } => *at,
+            Self::Time(at) | Self::Plan { at, .. } | Self::Clear { at, .. } => *at,
             Self::Action(action) => action.decided_at,
             Self::Outcome(outcome) => outcome.at,
         }
@@ -94,6 +105,7 @@ impl Item {
             ),
             Record::Time(_) => marker("time", "time has reached this moment".to_owned()),
             Record::Plan { number, .. } => marker("plan", format!("plan {number} holds from here")),
+            Record::Clear { what, .. } => marker("clear", format!("{what} holds nothing any more")),
             Record::Action(action) => (
                 "action".to_owned(),
                 action.trigger.to_string(),
@@ -287,11 +299,19 @@ pub(super) fn facts(kind: &OutcomeKind) -> Facts<'_> {
         OutcomeKind::Refused { key, reason, count } => {
             Facts::of_event("refused", key, None, format!("{count} refused: {reason}"))
         }
-        OutcomeKind::Workflow { target, namespace, name, phase, action } => Facts {
-            name: format!("{namespace}/{name}"),
-            namespace: Some(namespace),
-            ..Facts::of_action("workflow", action, format!("{phase} on {target}"))
-        },
+        OutcomeKind::Missed { key, from, to, count } => {
+            let when =
+                if from == to { format!("at {from}") } else { format!("from {from} to {to}") };
+            Facts::of_event("missed", key, None, format!("{count} missed, {when}"))
+        }
+        OutcomeKind::Workflow { target, namespace, name, phase, action, message } => {
+            let why = message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+            Facts {
+                name: format!("{namespace}/{name}"),
+                namespace: Some(namespace),
+                ..Facts::of_action("workflow", action, format!("{phase} on {target}{why}"))
+            }
+        }
         OutcomeKind::Operator { who, did, subject, reason } => {
             let why = reason.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
             let summary = format!("{did} by {who}{why}");
@@ -321,6 +341,11 @@ pub(super) fn answer(result: &TargetResult) -> String {
         TargetResult::Workflow { target, namespace, name, already } => {
             let already = if *already { " (was there already)" } else { "" };
             format!("workflow {namespace}/{name} on {target}{already}")
+        }
+        TargetResult::Object { target, kind, namespace, name, already, .. } => {
+            let already = if *already { " (was there already)" } else { "" };
+            let namespace = namespace.as_ref().map(|name| format!("{name}/")).unwrap_or_default();
+            format!("{kind} {namespace}{name} on {target}{already}")
         }
         TargetResult::Http { status } => format!("HTTP {status}"),
         TargetResult::Logged => "logged".to_owned(),

@@ -307,7 +307,7 @@ fn entry(log: Log, position: Position, record: &Record, depths: &mut Depths) -> 
             let correlation = outcome.correlation.as_ref().map(|id| id.as_str());
             entry(step, depth, facts.name, facts.id, correlation, detail)
         }
-        Record::Time(_) | Record::Plan { .. } => return None,
+        Record::Time(_) | Record::Plan { .. } | Record::Clear { .. } => return None,
     })
 }
 
@@ -322,6 +322,6 @@ fn step_of(kind: &OutcomeKind) -> Option<Step> {
         OutcomeKind::Duplicate { .. } => Step::Duplicate,
         OutcomeKind::Workflow { .. } => Step::Workflow,
         OutcomeKind::Operator { .. } => Step::Operator,
-        OutcomeKind::Refused { .. } => return None,
+        OutcomeKind::Refused { .. } | OutcomeKind::Missed { .. } => return None,
     })
 }

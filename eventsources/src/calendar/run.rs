@@ -48,7 +48,9 @@ struct Run {
 impl Run {
     async fn until_stopped(mut self) {
         while !self.running.stop.is_cancelled() {
-            self.catch_up_with_clock();
+            if !self.catch_up_with_clock().await {
+                return;
+            }
             while let Some(tick) = self.due() {
                 if !self.take(tick).await {
                     return;
@@ -75,8 +77,8 @@ impl Run {
     }
 
     /// After a sleep: gives up, and tells of, what the clock has left behind by more than a
-    /// minute; and follows a clock that was set back.
-    fn catch_up_with_clock(&mut self) {
+    /// minute; and follows a clock that was set back. `false`: stopped before it was told.
+    async fn catch_up_with_clock(&mut self) -> bool {
         let now = self.running.context.clock.now();
         if self.last > now + MAKE_UP {
             tracing::warn!(event = %self.running.key, "the clock was set back");
@@ -85,7 +87,7 @@ impl Run {
         let horizon = now - MAKE_UP;
         let missed = |tick: &Timestamp| *tick <= horizon;
         let Some(first) = self.calendar.ticks.next_after(self.last).filter(missed) else {
-            return;
+            return true;
         };
         let (mut count, mut last) = (1, first);
         while count < MAX_COUNTED
@@ -94,8 +96,26 @@ impl Run {
             (count, last) = (count + 1, tick);
         }
         let to = if count == MAX_COUNTED { horizon } else { last };
-        self.running.context.sink.missed(&self.running.key, first, to, count);
+        if !self.tell_missed(first, to, count).await {
+            return false;
+        }
         self.last = horizon;
+        true
+    }
+
+    /// Tells of missed ticks; tries until that works. `false`: stopped before.
+    async fn tell_missed(&self, from: Timestamp, to: Timestamp, count: u64) -> bool {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let told = self.running.context.sink.missed(&self.running.key, from, to, count).await;
+            let Err(error) = told else { return true };
+            self.running.health.failing(format!("{count} missed ticks cannot be told: {error}"));
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.running.stop.cancelled() => return false,
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     fn sleep_until(&self, next: Option<Timestamp>) -> Duration {

@@ -5,6 +5,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING};
 
+use crate::json::{push_compact, push_string};
+
 /// What stands in the place of an `Authorization` header.
 const MASKED: &str = "*** Masked Auth Secret ***";
 
@@ -69,29 +71,6 @@ fn push_value(out: &mut Vec<u8>, value: &HeaderValue) {
     } else {
         push_string(out, &String::from_utf8_lossy(bytes));
     }
-}
-
-#[expect(clippy::expect_used, reason = "a string can be written to a vector")]
-fn push_string(out: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(out, text).expect("a string is JSON");
-}
-
-/// Valid JSON without the white space between its tokens, as Go's marshalling leaves it:
-/// a parameter that takes an object out of the body gets the same text as in Argo Events.
-fn push_compact(out: &mut Vec<u8>, json: &[u8]) {
-    let (mut from, mut in_string, mut escaped) = (0, false, false);
-    for (at, c) in json.iter().enumerate() {
-        if in_string {
-            in_string = escaped || *c != b'"';
-            escaped = !escaped && *c == b'\\';
-        } else if c.is_ascii_whitespace() {
-            out.extend_from_slice(&json[from..at]);
-            from = at + 1;
-        } else {
-            in_string = *c == b'"';
-        }
-    }
-    out.extend_from_slice(&json[from..]);
 }
 
 #[cfg(test)]

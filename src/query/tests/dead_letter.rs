@@ -107,6 +107,7 @@ async fn a_letter_without_action_is_called_by_its_position_and_can_only_be_dropp
             id: tripline_event::EventId("e-1".into()),
             position: Position::new(1, 1),
             data: serde_json::Value::Null,
+            raw: None,
         }],
     };
     let position = logs.outcome(None, OutcomeKind::DeadLettered(Box::new(letter))).await;

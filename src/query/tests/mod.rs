@@ -112,6 +112,7 @@ impl Logs {
             generation: 0,
             round: 0,
             attempted: true,
+            target: None,
         };
         self.append(Log::Actions, action.encode()).await;
         action
@@ -160,6 +161,7 @@ impl Logs {
                 id: event.id.clone(),
                 position: event.position,
                 data: serde_json::json!({"body": {"sha": "4f2a90"}}),
+                raw: None,
             }],
         };
         self.outcome(Some(action.links.root()), OutcomeKind::DeadLettered(Box::new(letter))).await

@@ -51,6 +51,7 @@ fn letter_event(of: &ActionEvent, data: Value) -> LetterEvent {
         id: of.id.clone(),
         position: of.position,
         data,
+        raw: None,
     }
 }
 
