@@ -32,12 +32,14 @@ tripline_config::codes! {
     HEADER = "TL0412", "The name or value of a header is not a valid one.",
         "A name has letters, digits and `-`; a value has no line breaks or other control \
          characters.";
-    TLS_NOT_SUPPORTED = "TL0413", "`tls` of an HTTP trigger is not supported yet.",
-        "HTTPS with the system's root certificates needs no `tls`.";
-    DYNAMIC_HEADERS_NOT_SUPPORTED = "TL0414", "`dynamicHeaders` is not supported yet.",
-        "`parameters` with the destination `headers.NAME` does the same.";
+    TLS = "TL0413", "`tls` names too little.",
+        "It has `caCertSecret`, or `clientCertSecret` and `clientKeySecret`, or all three. HTTPS \
+         with the system's root certificates needs no `tls`.";
     TIMEOUT = "TL0415", "The timeout is no number of seconds from 1 to 3600.",
         "Without `timeout` it is 60 seconds.";
+    CLUSTER = "TL0430", "The Cluster cannot be used as it is written.",
+        "A Cluster is reached in exactly one way: `kubeconfig.secret`, `kubeconfig.file` with \
+         `context`, or `inCluster: true`. Its name is not `local`.";
     SECURE_HEADER = "TL0416", "A secure header names no secret, or two.",
         "`valueFrom` has either `secretKeyRef` or `configMapKeyRef`.";
 }

@@ -95,6 +95,11 @@ pub fn applies_to(key: &str) -> Applies {
     kind(key).map_or(Applies::Config, |kind| kind.applies_to)
 }
 
+/// Whether a trigger of the kind `key` acts in a cluster, or what stands for one.
+pub fn has_targets(key: &str) -> bool {
+    applies_to(key) == Applies::Resource
+}
+
 /// What is wrong with `config`, which stands at `at` under the key `key` of a template.
 /// Parameters are not looked at.
 pub fn check(key: &str, config: &Value, at: &FieldPath, dialect: Dialect) -> Vec<Problem> {

@@ -6,6 +6,8 @@
 //!
 //! Not here: event sources, sensors. How an action is rendered is handed in.
 
+#[cfg(feature = "kubernetes")]
+pub mod cluster;
 pub mod codes;
 pub mod executor;
 pub mod http;
@@ -45,6 +47,9 @@ pub struct RenderedAction {
     pub payload: Option<Bytes>,
     /// `policy` of the trigger, as it stands there.
     pub policy: Option<Value>,
+    /// `template.serviceAccountName` of the sensor: the account that the action acts as,
+    /// where the target has accounts; none is `default`.
+    pub service_account: Option<String>,
 }
 
 /// One attempt to carry an action out.
@@ -80,9 +85,19 @@ pub trait Trigger: Send + Sync + 'static {
 /// What to do about an attempt that failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TriggerError {
-    /// Worth another attempt: timeout, 429, 5xx, connection lost.
+    /// Worth another attempt; whether this one has done something is not known: timeout, 5xx,
+    /// connection lost.
     #[error("{reason}")]
     Retry {
+        /// What went wrong.
+        reason: String,
+        /// How long the target asked to wait.
+        after: Option<Duration>,
+    },
+    /// Worth another attempt, and nothing was done for certain: connection refused, 429. The
+    /// next attempt is as the first.
+    #[error("{reason}")]
+    NotDone {
         /// What went wrong.
         reason: String,
         /// How long the target asked to wait.

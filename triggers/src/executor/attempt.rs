@@ -52,6 +52,10 @@ impl Core {
                 self.bury(queue, &waiting, cause, &reason, Ok(&events));
             }
             Err(TriggerError::Retry { reason, after }) => {
+                waiting.uncertain = true;
+                self.failed(queue, waiting, reason, after, &events);
+            }
+            Err(TriggerError::NotDone { reason, after }) => {
                 self.failed(queue, waiting, reason, after, &events);
             }
         }
@@ -176,9 +180,12 @@ impl Core {
             attempt,
             error: error.clone(),
             next,
+            untouched: !waiting.uncertain,
         };
         self.recorder.push(&self.outcome(&action, kind), None);
-        waiting.uncertain = true;
+        // The record that says so takes back the one that an attempt may have been made: the
+        // next attempt needs one of its own.
+        waiting.on_record = waiting.uncertain;
         waiting.last_error = Some(error.clone());
         self.retry(queue, waiting, next, error);
     }

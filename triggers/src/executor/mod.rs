@@ -65,6 +65,8 @@ pub struct Recovered {
     /// The highest `attempt` in its `Attempted` and `Retrying` outcomes of this round; 0
     /// where there are none.
     pub prior_attempts: u32,
+    /// The latest of them says that nothing was done at the target.
+    pub untouched: bool,
 }
 
 /// What an executor is made of.

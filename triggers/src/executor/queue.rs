@@ -25,8 +25,9 @@ pub(super) struct Waiting {
 
 impl From<Decided> for Waiting {
     fn from(decided: Decided) -> Self {
-        let attempts = decided.recovered.map_or(0, |recovered| recovered.prior_attempts);
-        let on_record = decided.action.attempted || attempts > 0;
+        let recovered = decided.recovered.unwrap_or_default();
+        let attempts = recovered.prior_attempts;
+        let on_record = (decided.action.attempted || attempts > 0) && !recovered.untouched;
         Self {
             position: decided.position,
             events: decided.events,

@@ -19,8 +19,8 @@ pub(super) struct RecoveredSet {
     first: Option<Position>,
     /// One bit for each record, from the word of `first.sequence` on.
     bits: Vec<u64>,
-    /// Attempts of those that had any: no more than fitted into memory before.
-    attempts: BTreeMap<Position, u32>,
+    /// What is known of those that had attempts: no more than fitted into memory before.
+    attempted: BTreeMap<Position, Recovered>,
 }
 
 impl RecoveredSet {
@@ -38,7 +38,7 @@ impl RecoveredSet {
         }
         self.bits[word] |= bit;
         if recovered.prior_attempts > 0 {
-            self.attempts.insert(position, recovered.prior_attempts);
+            self.attempted.insert(position, recovered);
         }
     }
 
@@ -46,8 +46,8 @@ impl RecoveredSet {
     pub(super) fn take(&mut self, position: Position) -> Option<Recovered> {
         let first = self.first.filter(|first| *first <= position)?;
         let (word, bit) = place(first, position);
-        let prior_attempts = self.attempts.remove(&position).unwrap_or(0);
-        (self.bits.get(word)? & bit != 0).then_some(Recovered { prior_attempts })
+        let recovered = self.attempted.remove(&position).unwrap_or_default();
+        (self.bits.get(word)? & bit != 0).then_some(recovered)
     }
 }
 
@@ -66,7 +66,7 @@ mod tests {
         let mut set = RecoveredSet::default();
         assert_eq!(set.take(at(1)), None, "nothing was recovered");
         for (sequence, prior_attempts) in [(130, 0), (3, 2), (200, 0), (131, 1)] {
-            set.insert(at(sequence), Recovered { prior_attempts });
+            set.insert(at(sequence), Recovered { prior_attempts, untouched: prior_attempts == 2 });
         }
         for (sequence, expected) in [
             (1, None),
@@ -80,7 +80,8 @@ mod tests {
             (201, None),
             (100_000, None),
         ] {
-            let expected = expected.map(|prior_attempts| Recovered { prior_attempts });
+            let untouched = expected == Some(2);
+            let expected = expected.map(|prior_attempts| Recovered { prior_attempts, untouched });
             assert_eq!(set.take(at(sequence)), expected, "{sequence}");
         }
     }

@@ -5,9 +5,11 @@
 //!
 //! Not here: how a cluster is reached. A [`WorkflowTarget`] is handed in.
 
+#[cfg(feature = "kubernetes")]
+pub mod cluster;
 mod config;
 pub mod local;
-mod submission;
+pub(crate) mod submission;
 #[cfg(test)]
 mod tests;
 
@@ -55,21 +57,51 @@ pub struct Created {
     pub already: bool,
 }
 
+/// Finds the target that an action is bound to.
+pub trait WorkflowTargets: Send + Sync + 'static {
+    /// The target of that name.
+    ///
+    /// # Errors
+    /// It is not there.
+    fn target(&self, name: &str) -> Result<Arc<dyn WorkflowTarget>, TriggerError>;
+
+    /// Whether one of the targets does; see [`Trigger::asks_for_earlier_attempts`].
+    fn asks_for_earlier_attempts(&self) -> bool;
+}
+
 /// The kind `argoWorkflow`.
 pub struct WorkflowTrigger {
-    target: Arc<dyn WorkflowTarget>,
+    targets: Arc<dyn WorkflowTargets>,
 }
 
 impl WorkflowTrigger {
-    /// Creates workflows in `target`.
+    /// Creates all workflows in `target`.
     pub fn new(target: Arc<dyn WorkflowTarget>) -> Self {
-        Self { target }
+        Self::routed(Arc::new(Only(target)))
+    }
+
+    /// Creates each workflow in the target that its action is bound to.
+    pub fn routed(targets: Arc<dyn WorkflowTargets>) -> Self {
+        Self { targets }
+    }
+}
+
+/// One target for all.
+struct Only(Arc<dyn WorkflowTarget>);
+
+impl WorkflowTargets for Only {
+    fn target(&self, _: &str) -> Result<Arc<dyn WorkflowTarget>, TriggerError> {
+        Ok(Arc::clone(&self.0))
+    }
+
+    fn asks_for_earlier_attempts(&self) -> bool {
+        self.0.asks_for_earlier_attempts()
     }
 }
 
 impl Trigger for WorkflowTrigger {
     fn asks_for_earlier_attempts(&self) -> bool {
-        self.target.asks_for_earlier_attempts()
+        self.targets.asks_for_earlier_attempts()
     }
 
     fn carry_out<'a>(
@@ -77,10 +109,12 @@ impl Trigger for WorkflowTrigger {
         attempt: Attempt<'a>,
     ) -> BoxFuture<'a, Result<TargetResult, TriggerError>> {
         Box::pin(async move {
+            let bound = attempt.rendered.action.target.as_deref().unwrap_or(local::NAME);
+            let target = self.targets.target(bound)?;
             let submission = Submission::new(attempt.rendered)?;
-            let created = self.target.create(&submission, attempt.uncertain).await?;
+            let created = target.create(&submission, attempt.uncertain).await?;
             Ok(TargetResult::Workflow {
-                target: self.target.name().to_owned(),
+                target: target.name().to_owned(),
                 namespace: submission.namespace,
                 name: submission.name,
                 already: created.already,

@@ -11,6 +11,9 @@ const MADE_NAME_CHARS: usize = 58;
 /// The most characters of any name: it becomes the value of a label of the pods.
 const NAME_CHARS: usize = 63;
 
+/// The label that says which action an object was created for.
+pub(crate) const ACTION_ID: &str = "tripline.dev/action-id";
+
 /// A workflow that is to be created.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Submission {
@@ -24,6 +27,10 @@ pub struct Submission {
     pub action: ActionId,
     /// The correlation id of the whole chain.
     pub correlation: CorrelationId,
+    /// The namespace of the sensor.
+    pub sensor_namespace: String,
+    /// The service account that the sensor names.
+    pub service_account: Option<String>,
 }
 
 impl Submission {
@@ -57,7 +64,15 @@ impl Submission {
         extend(metadata, "labels", labels(action))?;
         extend(metadata, "annotations", annotations(action))?;
         let correlation = action.links.root().clone();
-        Ok(Self { namespace, name, object, action: action.id.clone(), correlation })
+        Ok(Self {
+            namespace,
+            name,
+            object,
+            action: action.id.clone(),
+            correlation,
+            sensor_namespace: action.trigger.namespace.clone(),
+            service_account: rendered.service_account.clone(),
+        })
     }
 }
 
@@ -156,7 +171,7 @@ fn labels(action: &Action) -> Vec<(&'static str, String)> {
         ("events.argoproj.io/sensor", label(&action.trigger.sensor)),
         ("events.argoproj.io/trigger", label(&action.trigger.trigger)),
         ("events.argoproj.io/action-timestamp", action.decided_at.as_millisecond().to_string()),
-        ("tripline.dev/action-id", label(action.id.as_str())),
+        (ACTION_ID, label(action.id.as_str())),
         ("tripline.dev/correlation-id", action.links.root().label_value().into_owned()),
     ];
     labels.extend(completing(action).map(|of| ("tripline.dev/event-id", label(of.id.as_str()))));

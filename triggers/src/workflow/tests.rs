@@ -45,6 +45,7 @@ fn rendered(event: &str, metadata: Value) -> RenderedAction {
         generation: 0,
         round: 0,
         attempted: false,
+        target: None,
     };
     RenderedAction {
         action: Arc::new(action),
@@ -55,6 +56,7 @@ fn rendered(event: &str, metadata: Value) -> RenderedAction {
         ),
         payload: None,
         policy: None,
+        service_account: None,
     }
 }
 

@@ -157,6 +157,7 @@ impl Renderer for Daemon {
             resource: None,
             payload: events[0].data.clone(),
             policy: None,
+            service_account: None,
         })
     }
 
@@ -272,6 +273,7 @@ impl World {
             generation: 0,
             round: 0,
             attempted: false,
+            target: None,
         };
         change(&mut action);
         (self.append(Log::Actions, action.encode()).await, action)
@@ -306,7 +308,7 @@ impl World {
 
     /// Hands an action over as one that was read back at a start.
     pub(super) fn recover(&self, (position, action): (Position, Action), prior_attempts: u32) {
-        let recovered = Some(Recovered { prior_attempts });
+        let recovered = Some(Recovered { prior_attempts, untouched: false });
         let action = Arc::new(action);
         self.executor.offer(Decided { position, action, events: None, recovered });
     }

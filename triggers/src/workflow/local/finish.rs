@@ -89,6 +89,7 @@ impl LocalTarget {
                 name: workflow.name().to_owned(),
                 phase: phase.to_owned(),
                 action: workflow.action.clone(),
+                message: None,
             },
         };
         let dedup = Bytes::from(format!("{}-workflow-{phase}", workflow.action));

@@ -1,0 +1,186 @@
+//! Where workflows and objects go: the local target, and the clusters that are named.
+//!
+//! Never whatever cluster a kubeconfig happens to point at: without `--context`, `--target`
+//! or a `Cluster` everything stays in the data directory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tripline_bus::Bus;
+use tripline_event::Clock;
+use tripline_triggers::executor::Kinds;
+use tripline_triggers::workflow::local::{self, LocalTarget};
+use tripline_triggers::workflow::{WorkflowTarget, WorkflowTargets, WorkflowTrigger};
+use tripline_triggers::{SecretLookup, TriggerError};
+
+use crate::engine::routes::Routes;
+use crate::load::Configuration;
+
+/// What the command line says about targets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TargetChoice {
+    /// A context of the user's kubeconfig, which is a cluster of that name.
+    pub context: Option<String>,
+    /// Where actions go whose triggers name no cluster: `local`, `in-cluster`, or a cluster's
+    /// name.
+    pub default: Option<String>,
+    /// Actions act with Tripline's own rights, and not as their sensors' service accounts.
+    pub no_impersonation: bool,
+}
+
+impl TargetChoice {
+    /// Where actions go whose triggers, and whose sensors' clusters, say nothing.
+    pub fn default_target(&self) -> &str {
+        self.default.as_deref().or(self.context.as_deref()).unwrap_or(local::NAME)
+    }
+}
+
+/// All targets of a daemon.
+pub struct Targets {
+    local: Arc<LocalTarget>,
+    choice: TargetChoice,
+    #[cfg(feature = "kubernetes")]
+    clusters: Arc<tripline_triggers::cluster::Clusters>,
+}
+
+impl Targets {
+    /// The targets that `choice` names; those of `Cluster` objects follow with
+    /// [`Self::apply`].
+    ///
+    /// # Errors
+    /// A cluster is named, and this build knows none.
+    pub fn new(
+        choice: TargetChoice,
+        bus: Arc<dyn Bus>,
+        secrets: Arc<dyn SecretLookup>,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let local = Arc::new(LocalTarget::new(bus, Arc::clone(&clock)));
+        #[cfg(feature = "kubernetes")]
+        {
+            let clusters = clusters(&choice, secrets, clock);
+            Ok(Self { local, choice, clusters })
+        }
+        #[cfg(not(feature = "kubernetes"))]
+        {
+            drop(secrets);
+            anyhow::ensure!(
+                choice.default_target() == local::NAME && choice.context.is_none(),
+                "this build knows no clusters: it was built without the feature `kubernetes`"
+            );
+            Ok(Self { local, choice })
+        }
+    }
+
+    /// What the command line says.
+    pub fn choice(&self) -> &TargetChoice {
+        &self.choice
+    }
+
+    /// From now on the clusters of `configuration` are those that actions can name. Returns
+    /// where actions go whose triggers name none.
+    pub fn apply(&self, configuration: &Configuration) -> Routes {
+        let mut routes = Routes {
+            default: Some(self.choice.default_target().to_owned()),
+            ..Routes::default()
+        };
+        #[cfg(feature = "kubernetes")]
+        {
+            for cluster in configuration.clusters.values() {
+                for of in &cluster.spec.r#for {
+                    let name = cluster.name.clone();
+                    match &of.sensor {
+                        Some(sensor) => {
+                            let sensor =
+                                tripline_event::ObjectName::new(&of.namespace, sensor.as_str());
+                            routes.sensors.insert(sensor, name);
+                        }
+                        None => {
+                            routes.namespaces.insert(of.namespace.clone(), name);
+                        }
+                    }
+                }
+            }
+            self.clusters.apply(configuration.clusters.values().cloned().collect());
+        }
+        #[cfg(not(feature = "kubernetes"))]
+        let _ = configuration;
+        routes
+    }
+
+    /// Each target, with where it is.
+    pub fn described(&self) -> BTreeMap<String, String> {
+        let text = "workflows are recorded in the data directory, and do not run";
+        let mut targets = BTreeMap::from([(local::NAME.to_owned(), text.to_owned())]);
+        #[cfg(feature = "kubernetes")]
+        for cluster in self.clusters.all() {
+            let definition = cluster.definition();
+            targets.insert(definition.name.clone(), definition.whence());
+        }
+        // Named by nobody but the command line, and not there (yet).
+        let default = self.choice.default_target();
+        targets
+            .entry(default.to_owned())
+            .or_insert_with(|| "there is no Cluster of this name: actions wait".to_owned());
+        targets
+    }
+
+    /// The clusters.
+    #[cfg(feature = "kubernetes")]
+    pub fn clusters(&self) -> &Arc<tripline_triggers::cluster::Clusters> {
+        &self.clusters
+    }
+
+    /// Adds the kinds of triggers that act on targets.
+    pub fn add_kinds(self: &Arc<Self>, kinds: &mut Kinds) {
+        let workflow = WorkflowTrigger::routed(Arc::clone(self) as _);
+        kinds.insert("argoWorkflow".to_owned(), Arc::new(workflow));
+    }
+}
+
+#[cfg(feature = "kubernetes")]
+fn clusters(
+    choice: &TargetChoice,
+    secrets: Arc<dyn SecretLookup>,
+    clock: Arc<dyn Clock>,
+) -> Arc<tripline_triggers::cluster::Clusters> {
+    use tripline_triggers::cluster::{ClusterDefinition, Clusters, IN_CLUSTER};
+    let context = choice.context.as_deref().map(ClusterDefinition::of_context);
+    let in_cluster = choice.default.as_deref() == Some(IN_CLUSTER);
+    let in_cluster = in_cluster.then(ClusterDefinition::in_cluster);
+    let fixed = context.into_iter().chain(in_cluster).collect();
+    Arc::new(Clusters::new(secrets, clock, !choice.no_impersonation, fixed))
+}
+
+impl WorkflowTargets for Targets {
+    fn target(&self, name: &str) -> Result<Arc<dyn WorkflowTarget>, TriggerError> {
+        if name == local::NAME {
+            return Ok(Arc::clone(&self.local) as _);
+        }
+        #[cfg(feature = "kubernetes")]
+        {
+            use tripline_triggers::workflow::cluster::ClusterTarget;
+            Ok(Arc::new(ClusterTarget::new(self.clusters.bound(name)?)))
+        }
+        #[cfg(not(feature = "kubernetes"))]
+        {
+            let reason = format!(
+                "the action is bound to the cluster `{name}`, and this build knows no clusters: \
+                 it was built without the feature `kubernetes`"
+            );
+            Err(TriggerError::NotDone { reason, after: None })
+        }
+    }
+
+    /// Whether any action may go into a cluster.
+    fn asks_for_earlier_attempts(&self) -> bool {
+        #[cfg(feature = "kubernetes")]
+        {
+            !self.clusters.all().is_empty()
+        }
+        #[cfg(not(feature = "kubernetes"))]
+        {
+            false
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! One request to an API server, and the three ways in which it can end without success.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
+use kube::client::Body;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// The most bytes of an answer: what the API server's store takes, several times.
+pub(super) const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// How much of an error's text is kept.
+const MESSAGE_BYTES: usize = 1024;
+/// The longest wait that a server's `Retry-After` is believed.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// Asks for the metadata of an object alone, where the server can do that.
+const METADATA: &str =
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+
+/// A request.
+pub(crate) struct Call<'a> {
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) path: String,
+    /// JSON.
+    pub(crate) body: Option<Bytes>,
+    /// Whom it is made as; none is Tripline itself.
+    pub(crate) user: Option<&'a str>,
+    /// Of what is answered the metadata are enough.
+    pub(crate) metadata_only: bool,
+}
+
+impl<'a> Call<'a> {
+    /// Reads `path` as Tripline itself.
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        let method = Method::GET;
+        Self { method, path: path.into(), body: None, user: None, metadata_only: false }
+    }
+
+    /// Sends `body` to `path`.
+    pub(crate) fn post(path: impl Into<String>, body: &serde_json::Value) -> Self {
+        let body = Some(Bytes::from(body.to_string()));
+        Self { method: Method::POST, body, ..Self::get(path) }
+    }
+
+    /// The same as `user`; none is Tripline itself.
+    pub(crate) fn by(self, user: Option<&'a str>) -> Self {
+        Self { user, ..self }
+    }
+
+    /// The same, where of the answer the metadata are enough.
+    pub(crate) fn metadata(self) -> Self {
+        Self { metadata_only: true, ..self }
+    }
+
+    pub(super) fn request(&self) -> Result<http::Request<Body>, http::Error> {
+        let accept = if self.metadata_only { METADATA } else { "application/json" };
+        let mut request = http::Request::builder()
+            .method(self.method.clone())
+            .uri(&self.path)
+            .header(header::ACCEPT, accept);
+        if let Some(user) = self.user {
+            request = request.header("impersonate-user", user);
+        }
+        match &self.body {
+            Some(body) => request
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(Body::from(body.clone())),
+            None => request.body(Body::empty()),
+        }
+    }
+}
+
+/// Why a request has not succeeded.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// It was not sent: no connection, no credentials. Nothing was done.
+    NotSent(String),
+    /// It was sent, and no whole answer came. Whether it was done is not known.
+    NoAnswer(String),
+    /// It was answered, with an error.
+    Status(Status),
+}
+
+impl Failure {
+    /// The HTTP status, where there is one.
+    pub(crate) fn code(&self) -> Option<u16> {
+        match self {
+            Self::Status(status) => Some(status.code),
+            Self::NotSent(_) | Self::NoAnswer(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotSent(why) | Self::NoAnswer(why) => f.write_str(why),
+            Self::Status(status) => write!(f, "{} ({})", status.message, status.code),
+        }
+    }
+}
+
+/// An error that the API server answered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Status {
+    /// The HTTP status.
+    pub(crate) code: u16,
+    /// The word for it, as `AlreadyExists`; empty where something else than the API server
+    /// has answered.
+    pub(crate) reason: String,
+    /// What it says.
+    pub(crate) message: String,
+    /// How long it asks to wait.
+    pub(crate) retry_after: Option<Duration>,
+    /// The name of the object that it is about.
+    pub(crate) about: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct StatusObject {
+    kind: String,
+    reason: String,
+    message: String,
+    details: Details,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Details {
+    name: String,
+    retry_after_seconds: u64,
+}
+
+impl Status {
+    /// What the answer of this status says.
+    pub(super) fn read(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let object: StatusObject = serde_json::from_slice(body).unwrap_or_default();
+        let of_header = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let seconds = of_header.and_then(|text| text.trim().parse().ok());
+        let seconds = seconds.or(Some(object.details.retry_after_seconds).filter(|s| *s > 0));
+        let message = match object.kind.as_str() {
+            "Status" if !object.message.is_empty() => object.message,
+            _ => String::from_utf8_lossy(body).trim().to_owned(),
+        };
+        let message = match message.as_str() {
+            "" => code.canonical_reason().unwrap_or("no message").to_owned(),
+            _ => cut(message),
+        };
+        Self {
+            code: code.as_u16(),
+            reason: object.reason,
+            message,
+            retry_after: seconds.map(|s| Duration::from_secs(s).min(LONGEST_WAIT)),
+            about: object.details.name,
+        }
+    }
+
+    /// An object of that name is there.
+    pub(crate) fn is_already_exists(&self) -> bool {
+        self.code == 409 && self.reason == "AlreadyExists"
+    }
+
+    /// The object `name` is not there, but all around it is.
+    pub(crate) fn is_not_found(&self, name: &str) -> bool {
+        self.code == 404 && self.reason == "NotFound" && self.about == name
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > MESSAGE_BYTES {
+        text.truncate(text.floor_char_boundary(MESSAGE_BYTES));
+        text.push('…');
+    }
+    text
+}
+
+/// What was answered to a request that succeeded.
+pub(crate) struct Answer(pub(super) Bytes);
+
+impl Answer {
+    /// The answer as an object. One that cannot be read has been given all the same.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.0)
+            .map_err(|error| Failure::NoAnswer(format!("the answer cannot be read: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16, after: Option<&str>, body: &str) -> Status {
+        let mut headers = HeaderMap::new();
+        if let Some(after) = after {
+            headers.insert(header::RETRY_AFTER, after.parse().unwrap());
+        }
+        Status::read(StatusCode::from_u16(code).unwrap(), &headers, body.as_bytes())
+    }
+
+    #[test]
+    fn an_error_is_read_whoever_has_written_it() {
+        let body = r#"{"kind":"Status","reason":"AlreadyExists","message":"m","code":409,
+            "details":{"name":"x","retryAfterSeconds":2}}"#;
+        let found = status(409, None, body);
+        assert!(found.is_already_exists());
+        assert_eq!((found.message.as_str(), found.about.as_str()), ("m", "x"));
+        assert_eq!(found.retry_after, Some(Duration::from_secs(2)));
+        // The API server's own limit answers with a text.
+        let found = status(429, Some("7"), "Too many requests, please try again later.\n");
+        assert_eq!(found.retry_after, Some(Duration::from_secs(7)));
+        assert_eq!(found.message, "Too many requests, please try again later.");
+        assert_eq!(status(502, Some("99999"), "").retry_after, Some(LONGEST_WAIT));
+        assert_eq!(status(502, None, "").message, "Bad Gateway");
+        assert!(status(500, None, &"é".repeat(5000)).message.len() < 1100);
+    }
+}

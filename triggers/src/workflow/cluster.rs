@@ -1,0 +1,57 @@
+//! Workflows in a cluster.
+
+use std::sync::Arc;
+
+use super::{Created, Submission, WorkflowTarget};
+use crate::cluster::Cluster;
+use crate::cluster::once::NewObject;
+use crate::cluster::resource::Resource;
+use crate::{BoxFuture, TriggerError};
+
+/// Creates workflows in a cluster, each as the service account of its sensor.
+#[derive(Clone)]
+pub struct ClusterTarget {
+    cluster: Arc<Cluster>,
+}
+
+impl ClusterTarget {
+    /// Creates workflows in `cluster`.
+    pub fn new(cluster: Arc<Cluster>) -> Self {
+        Self { cluster }
+    }
+
+    async fn submit(
+        &self,
+        submission: &Submission,
+        uncertain: bool,
+    ) -> Result<Created, TriggerError> {
+        let Submission { namespace, name, object, action, .. } = submission;
+        self.cluster.allows(Some(namespace))?;
+        let user = self
+            .cluster
+            .account(&submission.sensor_namespace, submission.service_account.as_deref());
+        let new = NewObject {
+            resource: &Resource::workflows(),
+            namespace: Some(namespace),
+            name,
+            object,
+            action,
+            user: user.as_deref(),
+        };
+        new.create(&self.cluster, uncertain).await
+    }
+}
+
+impl WorkflowTarget for ClusterTarget {
+    fn name(&self) -> &str {
+        self.cluster.name()
+    }
+
+    fn create<'a>(
+        &'a self,
+        submission: &'a Submission,
+        uncertain: bool,
+    ) -> BoxFuture<'a, Result<Created, TriggerError>> {
+        Box::pin(self.submit(submission, uncertain))
+    }
+}

@@ -1,0 +1,10 @@
+//! Workflows and objects in a real API server.
+
+#[cfg(feature = "kubernetes")]
+mod credentials;
+#[cfg(feature = "kubernetes")]
+mod submitting;
+#[cfg(feature = "kubernetes")]
+mod trouble;
+#[cfg(feature = "kubernetes")]
+mod world;
