@@ -17,8 +17,14 @@ tripline_config::codes! {
         "Argo Events carries out the first in its own order and ignores the others. So does Tripline, and says so.";
     TRIGGER_FIELD = "TL0507", "A field of the trigger is not supported yet.",
         "It is refused so that nobody relies on what would not happen.";
+    SCHEDULE = "TL0520", "A schedule is wrong.",
+        "The message says which field of the CronWorkflow, Schedule or HolidayCalendar, and what was expected. `tripline schedule next FILE` shows when a schedule occurs.";
     TRIGGER_VALUE = "TL0508", "A value in the trigger cannot be used.",
         "The message says what was expected.";
+    UNKNOWN_CLUSTER = "TL0530", "A trigger names a cluster that nothing describes.",
+        "Its actions wait until there is a `Cluster` of that name, or the daemon runs with `--context` of that name. Then they expire.";
+    CLUSTER_TWICE = "TL0531", "Two Clusters have the same name.",
+        "Actions name a cluster by its name alone, whichever namespace the object is in: its namespace only says where its Secret is.";
 }
 
 /// Every code that a message can carry, whichever part of Tripline gives it.

@@ -3,6 +3,9 @@
 //!
 //! The unit of rejection is one object. All mistakes of all files are found in one go.
 
+#[cfg(feature = "kubernetes")]
+mod cluster;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -66,6 +69,9 @@ pub struct Configuration {
     pub sources: BTreeMap<ObjectName, LoadedSource>,
     /// Secrets and ConfigMaps.
     pub secrets: Vec<Object>,
+    /// Clusters without mistakes, by name.
+    #[cfg(feature = "kubernetes")]
+    pub clusters: BTreeMap<String, tripline_triggers::cluster::ClusterDefinition>,
     /// Objects that were refused, and the first reason.
     pub invalid: BTreeMap<Identity, String>,
     /// All that is wrong, sorted by place.
@@ -125,6 +131,8 @@ pub fn load(inputs: &[Input], definitions: &Definitions) -> Configuration {
     }
     loader.refuse_clashes();
     loader.warn_of_unknown_events();
+    #[cfg(feature = "kubernetes")]
+    loader.warn_of_unknown_clusters();
     loader.finish()
 }
 
@@ -151,7 +159,15 @@ impl Loader<'_> {
                 &format!("{} is not supported yet", object.kind),
                 "an EventSource with `calendar`, and a Sensor, do the same for a simple schedule",
             ),
-            "Cluster" | "SensorTest" => {
+            #[cfg(feature = "kubernetes")]
+            "Cluster" => self.cluster(&object),
+            #[cfg(not(feature = "kubernetes"))]
+            "Cluster" => self.unsupported(
+                &object,
+                "this build knows no clusters",
+                "it was built without the feature `kubernetes`",
+            ),
+            "SensorTest" => {
                 let message = format!("{} is not supported yet", object.kind);
                 self.unsupported(&object, &message, "remove it");
             }

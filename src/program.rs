@@ -11,7 +11,8 @@ use tripline_config::Input;
 use crate::check;
 use crate::cli::args::{CheckArgs, CheckFormat, DemoArgs, LogFormat, RunArgs};
 use crate::cli::{Exit, Programs};
-use crate::daemon::{Daemon, LOCAL_TARGET, Options};
+use crate::daemon::targets::TargetChoice;
+use crate::daemon::{Daemon, Options};
 use crate::engine::definitions::Definitions;
 use crate::graph;
 use crate::load;
@@ -110,6 +111,11 @@ fn options(args: &RunArgs) -> anyhow::Result<Options> {
     options.control = args.control.zip(args.control_tokens.clone());
     options.secrets_folder.clone_from(&args.secrets);
     options.secrets_from_environment = args.secrets_from_env;
+    options.targets = TargetChoice {
+        context: args.context.clone(),
+        default: args.target.clone(),
+        no_impersonation: args.no_impersonation,
+    };
     options.strict = args.strict;
     options.watch = !args.no_watch;
     options.grace = args.grace;
@@ -135,15 +141,19 @@ async fn run(options: Options) -> anyhow::Result<Exit> {
     tokio::spawn(stop_on_signal(stop.clone())?);
     let daemon = Daemon::start(options).await?;
     let configuration = daemon.configuration();
+    let target = daemon.default_target();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        target = LOCAL_TARGET,
+        target,
         data = %data.display(),
         event_sources = configuration.sources.len(),
         sensors = configuration.sensors.len(),
         invalid = configuration.invalid.len(),
-        "Tripline runs; workflows are recorded in the target `{LOCAL_TARGET}`, no cluster is touched"
+        "Tripline runs; workflows go to the target `{target}`, unless their triggers name another"
     );
+    for (name, description) in daemon.targets() {
+        tracing::info!("target `{name}`: {description}");
+    }
     for (kind, count) in &configuration.skipped {
         tracing::info!(count, "skipped {kind}: it is not Tripline's");
     }

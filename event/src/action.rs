@@ -38,6 +38,11 @@ pub struct Action {
     /// to its target as soon as it was durable.
     #[serde(default)]
     pub attempted: bool,
+    /// Where it is carried out, bound when it was decided: `local`, or the name of a cluster.
+    /// None where its kind has no choice of targets, and in records of before there were
+    /// clusters, when all workflows went to `local`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
 }
 
 /// The event that satisfied a dependency.

@@ -86,6 +86,16 @@ impl ActionId {
         &self.0
     }
 
+    /// The id of the same firing where it is one of several: a trigger that names several
+    /// clusters fires once for each, and each has an id of its own.
+    #[must_use]
+    pub fn at(&self, target: &str) -> Self {
+        let mut hash = LengthPrefixed::default();
+        hash.part(self.0.as_bytes());
+        hash.part(target.as_bytes());
+        Self(hash.hex())
+    }
+
     /// A part of the id that is short enough for an object's name, and long enough that no two
     /// of a billion are likely to be equal: sixteen letters and digits, 64 bits.
     pub fn suffix(&self) -> &str {
@@ -179,6 +189,14 @@ mod tests {
     fn the_action_id_of_a_known_decision_is_this_one() {
         assert_eq!(id("deploy", "submit", "build", "e-1", 0).as_str().len(), 32);
         assert_eq!(id("deploy", "submit", "build", "e-1", 0).as_str(), KNOWN_ACTION_ID);
+    }
+
+    #[test]
+    fn a_firing_into_several_clusters_has_an_id_for_each() {
+        let whole = id("deploy", "submit", "build", "e-1", 0);
+        assert_eq!(whole.at("prod").as_str(), "da8af11890b24bc0d0eed509cb67f2db");
+        assert_ne!(whole.at("prod"), whole.at("staging"));
+        assert_ne!(whole.at("prod"), whole);
     }
 
     const KNOWN_ACTION_ID: &str = "b0169c91e565222424d9dba27486bf77";

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::event::{JSON, Links};
-use crate::{Action, Event, EventId, EventKey, Outcome};
+use crate::{Action, Event, EventId, EventKey, ObjectName, Outcome};
 
 /// The version of the records that this build writes.
 pub const FORMAT: u32 = 1;
@@ -49,6 +49,16 @@ pub enum EventsRecord {
         /// When it was published.
         at: Timestamp,
     },
+    /// An operator forgets what a sensor holds for half-met conditions. Who and why stands
+    /// in OUTCOMES.
+    Clear {
+        /// The sensor.
+        sensor: ObjectName,
+        /// Of one of its dependencies alone.
+        dependency: Option<String>,
+        /// When it was asked for.
+        at: Timestamp,
+    },
 }
 
 impl EventsRecord {
@@ -56,7 +66,7 @@ impl EventsRecord {
     pub fn time(&self) -> Timestamp {
         match self {
             Self::Event(event) => event.time,
-            Self::Time(at) | Self::Plan { at, .. } => *at,
+            Self::Time(at) | Self::Plan { at, .. } | Self::Clear { at, .. } => *at,
         }
     }
 
@@ -64,12 +74,15 @@ impl EventsRecord {
     pub fn encode(&self) -> Bytes {
         match self {
             Self::Event(event) => encode_event(event),
-            Self::Time(at) => {
-                encode_json(&Marker { v: FORMAT, record: "time", at: *at, plan: None })
-            }
+            Self::Time(at) => encode_json(&Marker::new("time", *at)),
             Self::Plan { number, at } => {
-                encode_json(&Marker { v: FORMAT, record: "plan", at: *at, plan: Some(*number) })
+                encode_json(&Marker { plan: Some(*number), ..Marker::new("plan", *at) })
             }
+            Self::Clear { sensor, dependency, at } => encode_json(&Marker {
+                sensor: Some(sensor),
+                dependency: dependency.as_deref(),
+                ..Marker::new("clear", *at)
+            }),
         }
     }
 
@@ -84,6 +97,11 @@ impl EventsRecord {
             "event" => wire.into_event(bytes).map(Self::Event),
             "time" => Ok(Self::Time(wire.time)),
             "plan" => Ok(Self::Plan { number: required(wire.plan, "plan")?, at: wire.time }),
+            "clear" => Ok(Self::Clear {
+                sensor: required(wire.sensor, "sensor")?,
+                dependency: wire.dependency.map(Cow::into_owned),
+                at: wire.time,
+            }),
             other => Err(malformed(format!("unknown record `{other}`"))),
         }
     }
@@ -110,13 +128,23 @@ fn required<T>(value: Option<T>, field: &str) -> Result<T, RecordError> {
 }
 
 #[derive(Serialize)]
-struct Marker {
+struct Marker<'a> {
     v: u32,
     record: &'static str,
     #[serde(rename = "time")]
     at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sensor: Option<&'a ObjectName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dependency: Option<&'a str>,
+}
+
+impl Marker<'_> {
+    fn new(record: &'static str, at: Timestamp) -> Self {
+        Self { v: FORMAT, record, at, plan: None, sensor: None, dependency: None }
+    }
 }
 
 #[derive(Serialize)]
@@ -170,6 +198,10 @@ struct EventWire<'a> {
     data_base64: Option<Cow<'a, str>>,
     #[serde(default)]
     plan: Option<u64>,
+    #[serde(default)]
+    sensor: Option<ObjectName>,
+    #[serde(borrow, default)]
+    dependency: Option<Cow<'a, str>>,
 }
 
 /// A payload of `null` is a payload; without this it would read as no data at all.
@@ -314,7 +346,17 @@ mod tests {
     #[test]
     fn markers_read_back_as_they_were_written() {
         let at = "2026-11-21T03:00:00Z".parse().unwrap();
-        for record in [EventsRecord::Time(at), EventsRecord::Plan { number: 7, at }] {
+        let clear = |dependency: Option<&str>| EventsRecord::Clear {
+            sensor: ObjectName::new("ci", "deploy"),
+            dependency: dependency.map(str::to_owned),
+            at,
+        };
+        for record in [
+            EventsRecord::Time(at),
+            EventsRecord::Plan { number: 7, at },
+            clear(None),
+            clear(Some("build")),
+        ] {
             assert_eq!(EventsRecord::decode(&record.encode()).unwrap(), record);
         }
     }
@@ -373,6 +415,7 @@ mod tests {
             generation: 0,
             round: 0,
             attempted: true,
+            target: None,
         };
         assert_eq!(Action::decode(&action.encode()).unwrap(), action);
         let outcome = Outcome {

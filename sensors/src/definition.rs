@@ -16,8 +16,9 @@ mod trigger;
 
 pub use number_or_text::NumberOrText;
 pub use trigger::{
-    Backoff, ConditionsReset, ConditionsResetByTime, K8sPolicy, ParameterSource, RateLimit,
-    RateLimitUnit, StatusPolicy, Trigger, TriggerParameter, TriggerPolicy, TriggerTemplate,
+    Backoff, ClusterFrom, ConditionsReset, ConditionsResetByTime, K8sPolicy, ParameterSource,
+    RateLimit, RateLimitUnit, StatusPolicy, Trigger, TriggerParameter, TriggerPolicy,
+    TriggerTemplate,
 };
 
 /// `null` is the same as absent, as it is to Go.

@@ -340,9 +340,18 @@ pub struct RunArgs {
     /// A file of lines `read NAME TOKEN` and `operate NAME TOKEN`.
     #[arg(long, value_name = "FILE", requires = "control")]
     pub control_tokens: Option<PathBuf>,
-    /// Where workflows go.
-    #[arg(long, value_enum, value_name = "TARGET")]
-    pub target: Option<Target>,
+    /// Where actions go whose triggers name no cluster: `local` keeps workflows in the data
+    /// directory, `in-cluster` is the cluster that this process runs in, any other name is
+    /// that of a Cluster.
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
+    /// A context of your kubeconfig: a cluster of that name, and where actions go unless
+    /// --target says otherwise.
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Act in clusters with Tripline's own rights, not as the service accounts of the sensors.
+    #[arg(long)]
+    pub no_impersonation: bool,
     /// A folder of secrets, in the shape of mounted Secrets: NAME/KEY.
     #[arg(long, value_name = "DIR")]
     pub secrets: Option<PathBuf>,
@@ -364,13 +373,6 @@ pub struct RunArgs {
     /// What is logged: a level, or levels of parts (info,tripline_triggers=debug).
     #[arg(long, env = "TRIPLINE_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
-}
-
-/// Where workflows go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Target {
-    /// They are kept in the data directory as recorded, and do not run.
-    Local,
 }
 
 /// How the log is written.

@@ -12,7 +12,7 @@ use tripline_eventsources::{EventSink, Message, SinkError};
 use tripline_triggers::executor::{Decided, Scope};
 
 use super::reload::Reloaded;
-use super::{LOCAL_TARGET, Shared, lock};
+use super::{Shared, lock};
 use crate::control::api::{
     Accepted, DropReport, HeldEvent, InvalidObject, Paused, PublishRequest, QueueStatus,
     ReloadReport, SensorDependency, SensorStatus, SourceStatus, Status,
@@ -38,7 +38,7 @@ impl Shared {
             started_at: Some(self.started_at),
             uptime_ms: milliseconds(now.duration_since(self.started_at)),
             not_ready: self.not_ready(),
-            target: LOCAL_TARGET.to_owned(),
+            target: self.targets.choice().default_target().to_owned(),
             plan: progress.plan,
             held_reload,
             sources: self.source_statuses(),
@@ -103,8 +103,10 @@ impl Shared {
         self.engine.questions.send(question).await.map_err(|_| ended(()))?;
         let held = answer.await.map_err(|_| ended(()))?;
         let configuration = self.configuration.load();
+        let tally = self.counts.verdicts();
         let status = configuration.sensors.iter().map(|(name, loaded)| {
             let counts = self.counts.sensor(name);
+            let verdicts = tally.as_ref().map(|tally| tally.of_sensor(name)).unwrap_or_default();
             let sensor = &loaded.compiled.sensor;
             let held_by = |dependency: &str| {
                 let triggers = held.get(name)?.triggers.values();
@@ -122,7 +124,7 @@ impl Shared {
                     .dependencies
                     .iter()
                     .map(|dependency| SensorDependency {
-                        name: dependency.name.clone(),
+                        name: dependency.name.as_ref().to_owned(),
                         source: dependency.key.source.clone(),
                         event: dependency.key.name.clone(),
                         held: held_by(&dependency.name),
@@ -134,8 +136,8 @@ impl Shared {
                     .map(|trigger| trigger.name.trigger.clone())
                     .collect(),
                 last_fired: counts.last_fired,
-                passed: counts.passed,
-                filtered: counts.filtered,
+                passed: verdicts.passed,
+                filtered: verdicts.filtered,
                 fired: counts.fired,
             }
         });

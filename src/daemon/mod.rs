@@ -14,6 +14,7 @@ pub mod operations;
 pub mod pauses;
 pub mod reload;
 pub mod secrets;
+pub mod targets;
 pub mod trouble;
 pub mod watchers;
 
@@ -37,14 +38,13 @@ use tripline_eventsources::{SourceContext, SourceSettings, Sources};
 use tripline_triggers::executor::{Kinds, Limits};
 use tripline_triggers::http::HttpTrigger;
 use tripline_triggers::log::LogTrigger;
-use tripline_triggers::workflow::WorkflowTrigger;
-use tripline_triggers::workflow::local::LocalTarget;
 
 use self::counts::Counts;
 use self::metrics::Metrics;
 use self::notes::Notes;
 use self::pauses::Pauses;
 use self::secrets::SecretStore;
+use self::targets::{TargetChoice, Targets};
 use self::trouble::Trouble;
 use self::watchers::{Guest, Watchers};
 use crate::control::{Listener, Tokens};
@@ -80,6 +80,8 @@ pub struct Options {
     pub secrets_folder: Option<PathBuf>,
     /// Secrets may also be `TRIPLINE_SECRET_NAME_KEY` in the environment.
     pub secrets_from_environment: bool,
+    /// Where workflows and objects go.
+    pub targets: TargetChoice,
     /// Refuse to start if anything in the files is refused.
     pub strict: bool,
     /// Take changed files up while running.
@@ -104,6 +106,7 @@ impl Options {
             control: None,
             secrets_folder: None,
             secrets_from_environment: false,
+            targets: TargetChoice::default(),
             strict: false,
             watch: true,
             grace: Duration::from_secs(25),
@@ -130,6 +133,7 @@ pub(crate) struct Shared {
     pub(crate) engine: EngineHandle,
     pub(crate) sources: Sources,
     pub(crate) secrets: Arc<SecretStore>,
+    pub(crate) targets: Arc<Targets>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) inputs: Vec<Input>,
@@ -177,7 +181,7 @@ impl Daemon {
         for diagnostic in secrets.replace_documents(&configuration.secrets) {
             tracing::warn!("{diagnostic}");
         }
-        let metrics = Arc::new(Metrics::new(LOCAL_TARGET));
+        let metrics = Arc::new(Metrics::new(options.targets.default_target()));
         let counts = Arc::new(Counts::default());
         let notes = Arc::new(Notes::new(Arc::clone(&clock)));
         let watchers = Arc::new(Watchers {
@@ -187,14 +191,21 @@ impl Daemon {
             trouble: Trouble::new(Arc::clone(&clock)),
             guest: options.guest.clone(),
         });
-        let local = Arc::new(LocalTarget::new(Arc::clone(&bus) as _, Arc::clone(&clock)));
+        let targets = Arc::new(Targets::new(
+            options.targets.clone(),
+            Arc::clone(&bus) as _,
+            Arc::clone(&secrets) as _,
+            Arc::clone(&clock),
+        )?);
+        // Before what is open is gone on with.
+        definitions.set_routes(targets.apply(&configuration));
         let pauses = pauses::Loaded::from(&*bus).await?;
         let engine = Engine::start(EngineParts {
             bus: Arc::clone(&bus) as _,
             clock: Arc::clone(&clock),
             ids: Arc::new(RandomIds),
             definitions: Arc::clone(&definitions),
-            kinds: kinds(&local, &secrets, &clock),
+            kinds: kinds(&targets, &secrets, &clock),
             observer: Arc::clone(&watchers) as _,
             executor_observer: watchers,
             seed: u64::from(std::process::id()),
@@ -226,6 +237,7 @@ impl Daemon {
             },
             sources,
             secrets,
+            targets,
             metrics,
             counts,
             inputs: options.inputs.clone(),
@@ -292,6 +304,16 @@ impl Daemon {
     /// Compiled sensors, for explanations.
     pub fn definitions(&self) -> Arc<Definitions> {
         Arc::clone(&self.shared.engine.definitions)
+    }
+
+    /// Each target that actions can go to, with where it is.
+    pub fn targets(&self) -> BTreeMap<String, String> {
+        self.shared.targets.described()
+    }
+
+    /// Where actions go whose triggers name no target.
+    pub fn default_target(&self) -> &str {
+        self.shared.targets.choice().default_target()
     }
 
     /// The logs and the state.
@@ -388,15 +410,15 @@ fn secrets(options: &Options) -> Secrets {
     secrets
 }
 
-fn kinds(local: &Arc<LocalTarget>, secrets: &Arc<SecretStore>, clock: &Arc<dyn Clock>) -> Kinds {
-    let workflow = WorkflowTrigger::new(Arc::clone(local) as _);
+fn kinds(targets: &Arc<Targets>, secrets: &Arc<SecretStore>, clock: &Arc<dyn Clock>) -> Kinds {
     let http = HttpTrigger::new(Arc::clone(secrets) as _, Arc::clone(clock));
     let log = LogTrigger::new(Arc::clone(clock));
-    BTreeMap::from([
-        ("argoWorkflow".to_owned(), Arc::new(workflow) as _),
+    let mut kinds: Kinds = BTreeMap::from([
         ("http".to_owned(), Arc::new(http) as _),
         ("log".to_owned(), Arc::new(log) as _),
-    ])
+    ]);
+    targets.add_kinds(&mut kinds);
+    kinds
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

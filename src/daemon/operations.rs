@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tripline_event::ObjectName;
 
 use super::metrics::Sample;
-use super::{LOCAL_TARGET, Shared};
+use super::Shared;
 
 /// Serves until `stop`.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
@@ -39,7 +39,12 @@ async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let reasons = shared.not_ready();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({"ready": reasons.is_empty(), "target": LOCAL_TARGET, "notReady": reasons});
+    let body = json!({
+        "ready": reasons.is_empty(),
+        "target": shared.targets.choice().default_target(),
+        "targets": shared.targets.described(),
+        "notReady": reasons,
+    });
     (status, axum::Json(body)).into_response()
 }
 
@@ -78,6 +83,7 @@ impl Shared {
             }),
             objects: (configuration.len(), configuration.invalid.len()),
             sources,
+            tally: self.counts.verdicts(),
         }
     }
 }

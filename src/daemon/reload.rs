@@ -136,9 +136,19 @@ impl Shared {
             .filter(|source| refused("EventSource", &source.name))
             .cloned()
             .collect();
+        #[cfg(feature = "kubernetes")]
+        let clusters: Vec<_> = before
+            .clusters
+            .values()
+            .filter(|cluster| !loaded.clusters.contains_key(&cluster.name))
+            .filter(|of| refused("Cluster", &ObjectName::new(&of.namespace, &of.name)))
+            .cloned()
+            .collect();
         loaded
             .sensors
             .extend(kept.into_iter().map(|sensor| (sensor.definition.name.clone(), sensor)));
+        #[cfg(feature = "kubernetes")]
+        loaded.clusters.extend(clusters.into_iter().map(|of| (of.name.clone(), of)));
         loaded.sources.extend(sources.into_iter().map(|source| (source.name.clone(), source)));
         Ok(loaded)
     }
@@ -166,6 +176,7 @@ impl Shared {
     /// Sensors first, durably; then event sources, so that no event is taken in that its
     /// sensors do not see.
     pub(crate) async fn put_in_force(&self, configuration: Configuration) -> anyhow::Result<()> {
+        self.engine.definitions.set_routes(self.targets.apply(&configuration));
         let definitions = configuration.definitions();
         let mut tries = 0;
         while let Err(error) = self.engine.publisher.publish(&definitions).await {

@@ -19,6 +19,7 @@ use tripline_schedules::{duration, zone};
 use tripline_sensors::definition::{self, NumberOrText, RateLimitUnit, SensorSpec, Suspend};
 use tripline_sensors::evaluator::{Calendar, Recurrence, Sensor};
 use tripline_sensors::parameter::Parameters;
+use tripline_sensors::set;
 use tripline_sensors::view::EventView;
 use tripline_triggers::RenderedAction;
 use tripline_triggers::executor::{
@@ -27,6 +28,8 @@ use tripline_triggers::executor::{
 use tripline_triggers::kinds::{self, Applies};
 
 use super::plans::{self, PlanError};
+use super::routes::{self, Routes};
+use super::schedules::{CompiledSchedule, Kind, lowered};
 use crate::codes;
 
 /// How many attempts of a trigger run at once, where its definition does not say and the
@@ -40,6 +43,8 @@ pub struct CompiledSensor {
     pub sensor: Arc<Sensor>,
     /// What renders, by the trigger's name.
     pub triggers: HashMap<String, Rendering>,
+    /// What decides when, where the object was a schedule: the sensor is its action.
+    pub schedule: Option<Arc<CompiledSchedule>>,
 }
 
 /// How the actions of one trigger are rendered and carried out.
@@ -51,6 +56,10 @@ pub struct Rendering {
     policy: TriggerPolicy,
     /// `policy` of the trigger, as its kind reads it.
     success: Option<Value>,
+    /// The account that its actions act as.
+    service_account: Option<String>,
+    /// The targets that an event may name; none where the event does not say.
+    allowed_targets: Option<Vec<String>>,
     /// The template as JSON text, where it has parameters of its own.
     template: Option<(String, Parameters)>,
     body: Body,
@@ -62,6 +71,8 @@ struct Body {
     config: Value,
     resource: Option<Value>,
     parameters: Option<Parameters>,
+    /// `dynamicHeaders`, which are set after `parameters`.
+    headers: Option<Parameters>,
     payload: Option<Parameters>,
 }
 
@@ -69,6 +80,7 @@ struct Body {
 #[derive(Default)]
 pub struct Definitions {
     compiled: RwLock<HashMap<DefinitionHash, Arc<CompiledSensor>>>,
+    routes: RwLock<Routes>,
 }
 
 /// A definition in the bus cannot be compiled by this build.
@@ -106,6 +118,28 @@ impl Definitions {
         (compiled, problems)
     }
 
+    /// From now on actions whose triggers name no target go where `routes` says.
+    pub fn set_routes(&self, routes: Routes) {
+        *self.routes.write().unwrap_or_else(PoisonError::into_inner) = routes;
+    }
+
+    /// Binds an action that was just decided to its target, unless it is already. It stays
+    /// there, whatever the routes are when it is carried out.
+    pub fn bind(&self, action: &mut Action) {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(target) = routes.target_of(&action.trigger) else { return };
+        if action.target.is_none() && self.has_targets(action) {
+            action.target = Some(target.to_owned());
+        }
+    }
+
+    /// Whether the kind of the action's trigger has a choice of targets.
+    fn has_targets(&self, action: &Action) -> bool {
+        let compiled = self.get(&action.definition);
+        let rendering = compiled.as_ref().and_then(|of| of.triggers.get(&action.trigger.trigger));
+        rendering.is_some_and(|rendering| kinds::has_targets(rendering.kind))
+    }
+
     fn keep(&self, hash: &DefinitionHash, compiled: &Arc<CompiledSensor>) {
         let mut all = self.compiled.write().unwrap_or_else(PoisonError::into_inner);
         all.insert(hash.clone(), Arc::clone(compiled));
@@ -141,6 +175,9 @@ pub fn compile(
     hash: &DefinitionHash,
     json: &Value,
 ) -> (Option<CompiledSensor>, Vec<Problem>) {
+    if let Some(kind) = json.get("kind").and_then(Value::as_str).and_then(|kind| kind.parse().ok()) {
+        return compile_schedule(kind, name, hash, json);
+    }
     let spec = json.get("spec").cloned().unwrap_or_default();
     let dialect = Dialect::of(json.get("apiVersion").and_then(Value::as_str).unwrap_or_default());
     let spec: SensorSpec = match serde_json::from_value(spec) {
@@ -161,15 +198,63 @@ pub fn compile(
     for (index, trigger) in spec.triggers.iter().enumerate() {
         let at = FieldPath::root().key("spec").key("triggers").index(index);
         let mut compiler = Compiler { dialect, dependencies: &names, problems: &mut problems };
-        if let Some((name, rendering)) = compiler.rendering(trigger, spec.suspend, &at) {
+        if let Some((name, mut rendering)) = compiler.rendering(trigger, spec.suspend, &at) {
+            rendering.service_account = service_account(&spec);
             triggers.insert(name, rendering);
         }
     }
     let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
     let compiled = sensor
         .filter(|_| !refused)
-        .map(|sensor| CompiledSensor { sensor: Arc::new(sensor), triggers });
+        .map(|sensor| CompiledSensor { sensor: Arc::new(sensor), triggers, schedule: None });
     (compiled, problems)
+}
+
+/// Compiles a CronWorkflow or Schedule, and the sensor that is its action.
+fn compile_schedule(
+    kind: Kind,
+    name: &ObjectName,
+    hash: &DefinitionHash,
+    json: &Value,
+) -> (Option<CompiledSensor>, Vec<Problem>) {
+    let lowered = match lowered::lower(kind, hash, json) {
+        Ok(lowered) => lowered,
+        Err(problems) => return (None, problems),
+    };
+    let schedule = Some(Arc::new(lowered.schedule));
+    let Some(spec) = lowered.sensor else {
+        // A tick is an event and no more: nothing waits for it here.
+        let sensor = Sensor {
+            name: name.clone(),
+            definition: hash.clone(),
+            spec: SensorSpec::default(),
+            dependencies: Vec::new(),
+            triggers: Vec::new(),
+            max_hops: 0,
+        };
+        let triggers = HashMap::new();
+        let compiled = CompiledSensor { sensor: Arc::new(sensor), triggers, schedule };
+        return (Some(compiled), lowered.warnings);
+    };
+    let at = FieldPath::root().key("spec");
+    let mut problems = lowered.warnings;
+    let original = |problem: Problem| Problem {
+        path: lowered::original(kind, &problem.path),
+        ..problem
+    };
+    if let Err(found) = tripline_config::decode::<SensorSpec>(&spec, &at, Dialect::Tripline) {
+        problems.extend(found.into_iter().map(original));
+        return (None, problems);
+    }
+    let sensor = serde_json::json!({"apiVersion": "tripline.dev/v1", "spec": spec});
+    let (compiled, found) = compile(name, hash, &sensor);
+    problems.extend(found.into_iter().map(original));
+    (compiled.map(|compiled| CompiledSensor { schedule, ..compiled }), problems)
+}
+
+fn service_account(spec: &SensorSpec) -> Option<String> {
+    let account = spec.template.as_ref()?.get("serviceAccountName")?.as_str()?;
+    (!account.is_empty()).then(|| account.to_owned())
 }
 
 /// Compiles the triggers of one sensor.
@@ -232,8 +317,11 @@ impl Compiler<'_> {
         let template_parameters =
             self.parameters(&trigger.parameters, ListOf::Document, &at.key("parameters"));
         let text = || serde_json::to_string(template).unwrap_or_default();
+        self.targets(trigger, kind, at);
         let rendering = Rendering {
             kind,
+            service_account: None,
+            allowed_targets: trigger.cluster_from.as_ref().map(|from| from.allow.clone()),
             dialect: self.dialect,
             policy: self.policy(trigger, suspend, at),
             success,
@@ -241,6 +329,20 @@ impl Compiler<'_> {
             body: if sound { self.body(kind, config, &kind_at) } else { Body::default() },
         };
         Some((template.name.clone(), rendering))
+    }
+
+    fn targets(&mut self, trigger: &definition::Trigger, kind: &str, at: &FieldPath) {
+        if kinds::has_targets(kind) {
+            return;
+        }
+        let fields = [
+            ("clusters", !trigger.clusters.is_empty()),
+            ("clusterFrom", trigger.cluster_from.is_some()),
+        ];
+        for (field, _) in fields.into_iter().filter(|(_, given)| *given) {
+            let message = format!("a trigger `{kind}` does not act in a cluster");
+            self.error(codes::TRIGGER_FIELD, at.key(field), message);
+        }
     }
 
     fn parameters(
@@ -262,9 +364,16 @@ impl Compiler<'_> {
 
     fn body(&mut self, kind: &str, config: &Value, at: &FieldPath) -> Body {
         let mut config = config.clone();
-        let lists = [("parameters", ListOf::Document), ("payload", ListOf::Payload)];
-        let mut lists = lists.map(|(field, of)| {
-            let taken = config.as_object_mut().and_then(|config| config.remove(field))?;
+        let lists = [
+            ("parameters", ListOf::Document),
+            ("dynamicHeaders", ListOf::Document),
+            ("payload", ListOf::Payload),
+        ];
+        let lists = lists.map(|(field, of)| {
+            let mut taken = config.as_object_mut().and_then(|config| config.remove(field))?;
+            if field == "dynamicHeaders" {
+                set_headers(&mut taken);
+            }
             let at = at.key(field);
             match serde_json::from_value::<Vec<definition::TriggerParameter>>(taken) {
                 Ok(list) => self.parameters(&list, of, &at),
@@ -284,8 +393,8 @@ impl Compiler<'_> {
         {
             config.remove("source");
         }
-        let [parameters, payload] = &mut lists;
-        Body { config, resource, parameters: parameters.take(), payload: payload.take() }
+        let [parameters, headers, payload] = lists;
+        Body { config, resource, parameters, headers, payload }
     }
 
     fn policy(
@@ -409,6 +518,9 @@ impl Renderer for Definitions {
                 action.definition, action.trigger.trigger
             ))
         })?;
+        if let Some(allowed) = &rendering.allowed_targets {
+            check_target(action, allowed)?;
+        }
         let views: Vec<EventView<'_>> = events.iter().map(|event| EventView::of(event)).collect();
         let event_of = |dependency: &str| {
             let index = action.events.iter().position(|event| event.dependency == dependency)?;
@@ -423,6 +535,24 @@ impl Renderer for Definitions {
             compiled.as_ref().and_then(|sensor| sensor.triggers.get(&action.trigger.trigger));
         rendering.map_or_else(TriggerPolicy::default, |rendering| rendering.policy)
     }
+
+    fn target(&self, action: &Action) -> Option<String> {
+        self.has_targets(action).then(|| routes::target_name(action).to_owned())
+    }
+}
+
+/// Whether the event has named a target that the trigger allows.
+fn check_target(action: &Action, allowed: &[String]) -> Result<(), RenderError> {
+    let named = action.target.as_deref().unwrap_or_default();
+    if allowed.iter().any(|target| target == named) {
+        return Ok(());
+    }
+    let what = match named {
+        "" => "the event names no cluster".to_owned(),
+        named => format!("the event names the cluster `{named}`, which is not allowed"),
+    };
+    let reason = format!("clusterFrom: {what}; allowed are {}", allowed.join(", "));
+    Err(RenderError { cause: Cause::Refused, reason })
 }
 
 /// Says how the chain went in circles: the triggers from the last time that this one was
@@ -441,6 +571,17 @@ fn looping(action: &Action, max_hops: u16) -> RenderError {
         cause.map(|event| event.key.to_string()).unwrap_or_default(),
     );
     RenderError { cause: Cause::Loop, reason }
+}
+
+/// `dynamicHeaders` of an HTTP trigger are parameters whose destination is a header's name.
+fn set_headers(list: &mut Value) {
+    for header in list.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        let name = header.get("dest").and_then(Value::as_str).unwrap_or_default();
+        let dest = format!("headers.{}", set::escape(name));
+        header.insert("dest".to_owned(), dest.into());
+        // Argo Events sets the header, whatever the operation is.
+        header.remove("operation");
+    }
 }
 
 impl Rendering {
@@ -471,6 +612,7 @@ impl Rendering {
             resource,
             payload: payload.map(Bytes::from),
             policy: self.success.clone(),
+            service_account: self.service_account.clone(),
         })
     }
 
@@ -510,13 +652,18 @@ impl Body {
         kind: &str,
         event_of: &(dyn Fn(&str) -> Option<&'e EventView<'e>> + 'e),
     ) -> Result<(Value, Option<Value>), String> {
-        let Some(parameters) = &self.parameters else {
+        let lists = [(&self.parameters, "parameters"), (&self.headers, "dynamicHeaders")];
+        if lists.iter().all(|(list, _)| list.is_none()) {
             return Ok((self.config.clone(), self.resource.clone()));
-        };
+        }
         let apply = |document: &Value| -> Result<Value, String> {
-            let text = parameters
-                .apply(document.to_string(), event_of)
-                .map_err(|error| format!("{kind}.parameters: {error}"))?;
+            let mut text = document.to_string();
+            for (list, field) in lists {
+                let Some(list) = list else { continue };
+                text = list
+                    .apply(text, event_of)
+                    .map_err(|error| format!("{kind}.{field}: {error}"))?;
+            }
             serde_json::from_str(&text)
                 .map_err(|error| format!("{kind}.parameters make it invalid: {error}"))
         };
@@ -526,5 +673,60 @@ impl Body {
             }
             _ => Ok((apply(&self.config)?, self.resource.clone())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tripline_event::event::Links;
+    use tripline_event::{ActionId, CorrelationId, EventId, EventKey, Position, TriggerName};
+
+    use super::*;
+
+    #[test]
+    fn dynamic_headers_are_set_from_the_event_after_parameters() {
+        let name = ObjectName::new("ci", "notify");
+        let header = |dest: &str, key: &str| json!({"dest": dest, "operation": "append", "src": {"dependencyName": "built", "dataKey": key}});
+        let sensor = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Sensor", "spec": {
+            "dependencies": [{"name": "built", "eventSourceName": "builds", "eventName": "done"}],
+            "triggers": [{"template": {"name": "call", "http": {
+                "url": "http://localhost:1/", "headers": {"x-team": "platform", "x-build.id": "none"},
+                "parameters": [header("headers.x-team", "body.team")],
+                "dynamicHeaders": [header("x-build.id", "body.id"), header("x-new", "body.id")],
+            }}}],
+        }});
+        let hash = DefinitionHash::of("notify");
+        let (compiled, problems) = compile(&name, &hash, &sensor);
+        assert_eq!(problems, []);
+        let event = Event {
+            key: EventKey::new("ci", "builds", "done"),
+            id: EventId("1".to_owned()),
+            kind: "webhook".to_owned(),
+            time: Timestamp::UNIX_EPOCH,
+            content_type: tripline_event::event::JSON.to_owned(),
+            data: Some(Bytes::from_static(br#"{"body": {"id": "b-1", "team": "-core"}}"#)),
+            links: Links::first(CorrelationId("c".to_owned())),
+        };
+        let trigger = TriggerName::new(&name, "call");
+        let action = Arc::new(Action {
+            id: ActionId::new(&trigger, [], 0),
+            trigger,
+            definition: hash,
+            events: vec![],
+            cause: Position::new(1, 1),
+            links: event.links.clone(),
+            decided_at: Timestamp::UNIX_EPOCH,
+            expires_at: Timestamp::UNIX_EPOCH,
+            generation: 0,
+            round: 0,
+            attempted: false,
+            target: None,
+        });
+        let view = EventView::of(&event);
+        let rendering = &compiled.unwrap().triggers["call"];
+        let rendered = rendering.render(&action, &|_| Some(&view)).unwrap();
+        let expected = json!({"x-team": "platform-core", "x-build.id": "b-1", "x-new": "b-1"});
+        assert_eq!(rendered.config["headers"], expected);
     }
 }

@@ -18,7 +18,7 @@ use tripline_event::{
     RecordError, Timestamp,
 };
 use tripline_sensors::evaluator::{
-    Dependency, Duplicate, Evaluator, Held, Plan, Recorder, Sensor, SensorState, Trigger,
+    Dependency, Duplicate, Evaluator, Held, Plan, Recorder, Sensor, SensorState, Shared, Trigger,
 };
 use tripline_sensors::filter::{Trace, Verdict};
 use tripline_triggers::executor::{Decided, Executor};
@@ -130,6 +130,7 @@ impl Driver {
     /// # Errors
     /// What trying again cannot mend.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), DriverError> {
+        self.observer.on_tally(self.evaluator.tally());
         while !stop.is_cancelled() {
             self.answer();
             let from = self.evaluator.state().watermark.next();
@@ -212,7 +213,8 @@ impl Driver {
 
     fn tell_held(&self, question: oneshot::Sender<HeldBySensor>) {
         // Who does not wait for the answer any more does not need it.
-        let _ = question.send(self.evaluator.state().sensors.clone());
+        let held = self.evaluator.state().conditions.iter();
+        let _ = question.send(held.map(|(name, held)| (name.clone(), held.clone())).collect());
     }
 
     /// A clock that is set back or forth is noticed within a minute.
@@ -288,8 +290,9 @@ impl Driver {
                     Arc::clone(self.evaluator.plan())
                 };
                 self.evaluator.switch(position, at, plan);
+                self.observer.on_tally(self.evaluator.tally());
             }
-            record @ EventsRecord::Time(_) => {
+            record @ (EventsRecord::Time(_) | EventsRecord::Clear { .. }) => {
                 self.evaluator.apply(position, &record, &mut Told(&*self.observer));
             }
             EventsRecord::Event(event) => self.apply_event(position, event, batch),
@@ -350,6 +353,7 @@ impl Driver {
         mut actions: Vec<(Action, Option<Arc<Event>>)>,
         stop: &CancellationToken,
     ) -> Result<bool, DriverError> {
+        actions.iter_mut().for_each(|(action, _)| self.definitions.bind(action));
         self.mark_attempted(&mut actions);
         let mut retry = Retry::new(&self.observer, "actions cannot be appended");
         let mut found: HashMap<ActionId, Position> = HashMap::new();
@@ -504,7 +508,7 @@ impl Driver {
         self.trimmed_at = now;
         let Some(manifest) = self.checkpoints.last() else { return };
         let (watermark, marks) = (manifest.watermark, manifest.marks);
-        let (held, bus) = (self.evaluator.state().lowest_held(), Arc::clone(&self.bus));
+        let (held, bus) = (self.evaluator.state().conditions.lowest_held(), Arc::clone(&self.bus));
         self.trimming = Some(tokio::spawn(async move {
             let trimmed = match trim::needed(&*bus, watermark, held, marks).await {
                 Ok(needed) => trim::trim(&bus, needed, now).await,
@@ -560,7 +564,7 @@ fn duplicate_record((duplicate, at): (Duplicate, Timestamp)) -> Append {
     Append { dedup: Some(format!("duplicate/{position}").into()), record }
 }
 
-/// Tells the observer what the filters say.
+/// Tells the observer what filters could not evaluate.
 struct Told<'a>(&'a dyn EngineObserver);
 
 impl Recorder for Told<'_> {
@@ -573,10 +577,16 @@ impl Recorder for Told<'_> {
         verdict: &Verdict,
         _: Option<Trace>,
     ) {
-        self.0.on_filtered(&sensor.name, &dependency.name, verdict.pass, verdict.error.as_deref());
+        if let Some(error) = &verdict.error {
+            self.0.on_filter_error(&sensor.name, &dependency.name, 0, error);
+        }
     }
 
-    fn waits(&mut self, _: &Sensor, _: &Trigger, _: &str, _: Option<&BTreeMap<String, Held>>) {}
+    fn shared(&mut self, Shared { error, count, sensor, dependency }: &Shared<'_>) {
+        self.0.on_filter_error(&sensor.name, &dependency.name, count - 1, error);
+    }
+
+    fn waits(&mut self, _: &Sensor, _: &Trigger, _: &str, _: Option<&BTreeMap<Arc<str>, Held>>) {}
 
     fn fired(&mut self, _: &Sensor, _: &Trigger, _: &Action) {}
 }

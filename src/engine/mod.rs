@@ -18,6 +18,7 @@ pub mod plans;
 pub mod recovery;
 pub mod retry;
 pub mod routes;
+pub mod schedules;
 pub mod trim;
 mod unreadable;
 

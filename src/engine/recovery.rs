@@ -50,12 +50,12 @@ pub async fn recover(
         }
         let round = (action.id.clone(), action.round);
         if !outcomes.closed.contains(&round) {
-            let prior_attempts = outcomes.attempts.get(&round).copied().unwrap_or_default();
+            let recovered = outcomes.attempts.get(&round).copied().unwrap_or_default();
             recovery.open.push(Decided {
                 position: stored.position,
                 action: Arc::new(action),
                 events: None,
-                recovered: Some(Recovered { prior_attempts }),
+                recovered: Some(recovered),
             });
         }
         Ok(())
@@ -67,7 +67,7 @@ pub async fn recover(
 #[derive(Default)]
 struct Outcomes {
     closed: HashSet<(ActionId, u32)>,
-    attempts: HashMap<(ActionId, u32), u32>,
+    attempts: HashMap<(ActionId, u32), Recovered>,
 }
 
 async fn outcomes(
@@ -101,8 +101,10 @@ async fn outcomes(
         if let OutcomeKind::Attempted { action, round, attempt }
         | OutcomeKind::Retrying { action, round, attempt, .. } = &outcome.kind
         {
-            let highest = found.attempts.entry((action.clone(), *round)).or_default();
-            *highest = (*highest).max(*attempt);
+            let latest = found.attempts.entry((action.clone(), *round)).or_default();
+            latest.prior_attempts = latest.prior_attempts.max(*attempt);
+            latest.untouched =
+                matches!(&outcome.kind, OutcomeKind::Retrying { untouched: true, .. });
         }
         Ok(())
     })

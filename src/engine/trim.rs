@@ -223,6 +223,7 @@ mod tests {
             generation: 0,
             round: 0,
             attempted: false,
+            target: None,
         }
     }
 }

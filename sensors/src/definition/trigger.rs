@@ -43,6 +43,28 @@ pub struct Trigger {
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
     #[schemars(extend("x-tripline" = true))]
     pub expires_after: String,
+    /// The clusters that the trigger is carried out in, by the names of `Cluster` objects:
+    /// one action for each. `local` is the target that keeps workflows in the data directory.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-tripline" = true))]
+    pub clusters: Vec<String>,
+    /// The event says which cluster the trigger is carried out in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub cluster_from: Option<ClusterFrom>,
+}
+
+/// Which cluster an event names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterFrom {
+    /// The path of the cluster's name in the data of the event that completes the condition.
+    #[serde(default, deserialize_with = "nullable")]
+    pub path: String,
+    /// The clusters that may be named. An event that names another one, or none, makes a dead
+    /// letter.
+    #[serde(default, deserialize_with = "nullable")]
+    pub allow: Vec<String>,
 }
 
 /// What a trigger does: a name, the condition, and one kind.
