@@ -15,6 +15,8 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod embedded;
+#[cfg(feature = "jetstream")]
+pub mod jetstream;
 mod limits;
 pub mod memory;
 
