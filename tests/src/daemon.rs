@@ -50,6 +50,10 @@ pub struct Place {
     /// The port that the event source of [`crate::resources`] is to have.
     pub port: u16,
     operations: u16,
+    /// What a daemon is told besides: arguments of `tripline run`.
+    pub arguments: Vec<String>,
+    /// Its environment, besides that of the test.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 impl Place {
@@ -68,7 +72,13 @@ impl Place {
     pub fn below(parent: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("tripline-").tempdir_in(parent)?;
         std::fs::create_dir(folder.path().join("yaml"))?;
-        Ok(Self { folder, port: free_port(), operations: free_port() })
+        Ok(Self {
+            folder,
+            port: free_port(),
+            operations: free_port(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+        })
     }
 
     /// The folder of YAML.
@@ -116,6 +126,8 @@ impl Place {
         let mut command = self.command(&["run"])?;
         command.arg(self.yaml()).arg("--data").arg(self.data());
         command.args(["--bind", "127.0.0.1", "--operations", &operations.to_string()]);
+        command.args(&self.arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Daemon::spawn(command, self.data(), operations)
     }
 

@@ -1,5 +1,7 @@
 //! End to end, crash tests and benchmarks against the real daemon; and the simulation.
 
+pub mod clients;
+pub mod commands;
 pub mod daemon;
 pub mod docs;
 pub mod load;
@@ -10,5 +12,7 @@ pub mod set_checker;
 pub mod simulation;
 pub mod sink;
 pub mod store;
+pub mod tenant;
+pub mod upstreams;
 
 pub use tripline_testbed::ports;

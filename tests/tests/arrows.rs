@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tripline-schedules", &["tripline-event", "tripline-config"]),
     ("tripline-triggers", &["tripline-event", "tripline-config", "tripline-bus"]),
     ("tripline-eventsources", &["tripline-event", "tripline-config", "tripline-schedules"]),
+    ("tripline-testbed", &[]),
     (
         "tripline",
         &[

@@ -4,19 +4,16 @@
 //! other moments.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
-use tokio::task::JoinSet;
+use tripline_tests::clients::{Clients, Sending};
 use tripline_tests::daemon::{Daemon, Place};
-use tripline_tests::load::{Connection, Requests, correlation_id, event_id};
+use tripline_tests::load::event_id;
 use tripline_tests::resources::{event_source, http_sensor, workflow_sensor};
-use tripline_tests::set_checker::{Delivery, Sent, Times, check};
+use tripline_tests::set_checker::{Delivery, Times, check};
 use tripline_tests::sink::Sink;
 use tripline_tests::store::{self, Store};
 
@@ -28,8 +25,6 @@ const READY_TO_KILL: std::ops::Range<u64> = 20..300;
 const START_TO_KILL: std::ops::Range<u64> = 0..60;
 /// One kill in so many comes while the daemon still starts.
 const ONE_WHILE_STARTING: u32 = 5;
-/// The pause of a client before it tries again.
-const AGAIN: Duration = Duration::from_millis(5);
 /// How long the last daemon may take for what is left.
 const SETTLE: Duration = Duration::from_secs(120);
 
@@ -37,58 +32,10 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
 }
 
-/// What the clients share.
-struct Clients {
-    address: SocketAddr,
-    next: AtomicU64,
-    stop: AtomicBool,
-    unanswered: AtomicU64,
-    duplicates: AtomicU64,
-}
-
-impl Clients {
-    /// Sends events, one after the other, each until it is acknowledged.
-    async fn send(self: Arc<Self>) -> anyhow::Result<()> {
-        let requests = Requests::new(self.address, "/builds");
-        let mut request = Vec::new();
-        let mut connection = None;
-        while !self.stop.load(Ordering::Relaxed) {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            requests.write(number, &mut request);
-            while !self.attempt(&mut connection, &request).await? {
-                tokio::time::sleep(AGAIN).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the event was acknowledged.
-    async fn attempt(&self, kept: &mut Option<Connection>, request: &[u8]) -> anyhow::Result<bool> {
-        let mut connection = match kept.take() {
-            Some(connection) => connection,
-            None => match Connection::open(self.address).await {
-                Ok(connection) => connection,
-                Err(_) => return Ok(false),
-            },
-        };
-        let Ok(answer) = connection.exchange(request).await else {
-            self.unanswered.fetch_add(1, Ordering::Relaxed);
-            return Ok(false);
-        };
-        // 503: the daemon is up and cannot take it yet.
-        ensure!(matches!(answer.status, 200 | 503), "an event was answered {answer:?}");
-        self.duplicates.fetch_add(u64::from(answer.duplicate), Ordering::Relaxed);
-        *kept = Some(connection);
-        Ok(answer.status == 200)
-    }
-}
-
 /// What was sent, and the last daemon, which has nothing left to do.
 struct Survived {
-    sent: Sent,
+    sending: Sending,
     kills: u64,
-    unanswered: u64,
-    duplicates: u64,
     took: Duration,
     daemon: Daemon,
 }
@@ -100,17 +47,7 @@ async fn kill_again_and_again(place: &Place) -> anyhow::Result<Survived> {
     let seed = number("TRIPLINE_SEED").unwrap_or(1);
     let mut random = SmallRng::seed_from_u64(seed);
     let mut daemon = place.start().await?;
-    let clients = Arc::new(Clients {
-        address: place.webhook(),
-        next: AtomicU64::new(0),
-        stop: AtomicBool::new(false),
-        unanswered: AtomicU64::new(0),
-        duplicates: AtomicU64::new(0),
-    });
-    let mut tasks = JoinSet::new();
-    for _ in 0..CONNECTIONS {
-        tasks.spawn(Arc::clone(&clients).send());
-    }
+    let clients = Clients::start(place.webhook(), CONNECTIONS, Duration::ZERO);
     for kill in 0..kills {
         let context = || format!("seed {seed}, kill {kill}");
         let milliseconds = if kill > 0 && random.random_ratio(1, ONE_WHILE_STARTING) {
@@ -124,30 +61,14 @@ async fn kill_again_and_again(place: &Place) -> anyhow::Result<Survived> {
         daemon = place.spawn()?;
     }
     daemon.ready().await?;
-    clients.stop.store(true, Ordering::Relaxed);
-    while let Some(client) = tasks.join_next().await {
-        client??;
-    }
+    let sending = clients.finish().await?;
     daemon.settled(SETTLE).await?;
-    let numbers = 0..clients.next.load(Ordering::Relaxed);
-    let sent = Sent {
-        events: numbers.clone().map(|number| (event_id(number), correlation_id(number))).collect(),
-        // Each client stops after an acknowledgement.
-        acknowledged: numbers.map(event_id).collect(),
-    };
-    Ok(Survived {
-        sent,
-        kills,
-        unanswered: clients.unanswered.load(Ordering::Relaxed),
-        duplicates: clients.duplicates.load(Ordering::Relaxed),
-        took: begin.elapsed(),
-        daemon,
-    })
+    Ok(Survived { sending, kills, took: begin.elapsed(), daemon })
 }
 
 impl std::fmt::Display for Survived {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { sent, kills, unanswered, duplicates, took, .. } = self;
+        let Self { sending: Sending { sent, unanswered, duplicates }, kills, took, .. } = self;
         let acknowledged = sent.acknowledged.len();
         write!(
             f,
@@ -172,13 +93,13 @@ async fn every_event_that_was_acknowledged_ends_in_exactly_one_workflow() -> any
         workflows.iter().map(store::delivery).collect::<anyhow::Result<_>>()?;
     let actions = store.actions().await?;
     println!("kill, workflows: {summary}, {} workflows", workflows.len());
-    let findings = check(&survived.sent, &deliveries, Times::Once);
+    let findings = check(&survived.sending.sent, &deliveries, Times::Once);
     ensure!(findings.is_empty(), "{summary}: {findings}\n{actions:?}");
     ensure!(
         actions.decided == actions.closed && actions.not_carried_out == 0,
         "{summary}: {actions:?}"
     );
-    ensure!(survived.unanswered > 0, "no kill met a request: {summary}");
+    ensure!(survived.sending.unanswered > 0, "no kill met a request: {summary}");
     Ok(())
 }
 
@@ -208,13 +129,13 @@ async fn every_event_that_was_acknowledged_is_sent_on_with_one_idempotency_key()
     let repeats: usize = requests.values().map(|count| count - 1).sum();
     println!("kill, requests: {summary}, {} delivered, {repeats} repeated", requests.len());
     let deliveries: Vec<Delivery> = deliveries.into_iter().collect();
-    let findings = check(&survived.sent, &deliveries, Times::AtLeastOnce);
+    let findings = check(&survived.sending.sent, &deliveries, Times::AtLeastOnce);
     let actions = Store::open(&place.data())?.actions().await?;
     ensure!(findings.is_empty(), "{summary}: {findings}\n{actions:?}");
     ensure!(
         actions.decided == actions.closed && actions.not_carried_out == 0,
         "{summary}: {actions:?}"
     );
-    ensure!(survived.unanswered > 0, "no kill met a request: {summary}");
+    ensure!(survived.sending.unanswered > 0, "no kill met a request: {summary}");
     Ok(())
 }

@@ -28,29 +28,9 @@ async fn send(place: &Place, body: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a command prints, as lines of JSON.
-fn json_lines(place: &Place, arguments: &[&str]) -> anyhow::Result<Vec<Value>> {
-    let text = text(place, &[arguments, &["--output", "json"]].concat())?;
-    let lines = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
-    lines.with_context(|| format!("{arguments:?} printed\n{text}"))
-}
-
-/// What a command prints.
-fn text(place: &Place, arguments: &[&str]) -> anyhow::Result<String> {
-    let output = place.command(arguments)?.env("TRIPLINE_DATA", place.data()).output()?;
-    let (stdout, stderr) =
-        (String::from_utf8(output.stdout)?, String::from_utf8_lossy(&output.stderr));
-    ensure!(
-        output.status.success(),
-        "{arguments:?} ended with {}:\n{stdout}{stderr}",
-        output.status
-    );
-    Ok(stdout)
-}
-
 /// The names of the workflows, the oldest first.
 fn workflows(place: &Place) -> anyhow::Result<Vec<String>> {
-    let lines = json_lines(place, &["workflows", "list"])?;
+    let lines = place.lines(&["workflows", "list"])?;
     let name = |line: &Value| line["object"]["metadata"]["name"].as_str().map(str::to_owned);
     lines.iter().map(|line| name(line).with_context(|| line.to_string())).collect()
 }
@@ -69,7 +49,7 @@ async fn a_chain_over_three_workflows_is_one_timeline_from_any_of_its_ids() -> a
     }
     ensure!(workflows(&place)?.len() == 3, "{:?}", workflows(&place)?);
     for handle in &handles {
-        let lines = json_lines(&place, &["trace", handle])?;
+        let lines = place.lines(&["trace", handle])?;
         let timeline = lines[0].to_string();
         let received = timeline.matches(r#""step":"received""#).count();
         let succeeded = timeline.matches(r#""step":"succeeded""#).count();
@@ -99,11 +79,11 @@ async fn a_loop_ends_in_a_dead_letter_that_prints_the_cycle() -> anyhow::Result<
         |status: &tripline::control::Status| status.dead_letters.values().sum::<u64>() == 1;
     daemon.status_when("one dead letter", SOON, letter).await?;
     daemon.settled(SOON).await?;
-    let letters = json_lines(&place, &["dlq", "list"])?;
+    let letters = place.lines(&["dlq", "list"])?;
     let letter = letters[0].to_string();
     ensure!(letter.contains(r#""cause":"loop""#), "{letter}");
     ensure!(letter.contains("ci/echo/call -> ci/echo/call"), "{letter}");
-    let succeeded = json_lines(&place, &["outcomes", "--limit", "100"])?;
+    let succeeded = place.lines(&["outcomes", "--limit", "100"])?;
     let succeeded = succeeded
         .iter()
         .filter(|line| line.to_string().contains(r#""outcome":"succeeded""#))
@@ -138,7 +118,7 @@ async fn a_target_that_is_down_delays_only_its_own_trigger_and_never_the_webhook
     ensure!(queue.is_some_and(|queue| queue.last_error.is_some()), "{queue:?}");
     ensure!(workflows(&place)?.len() == 20);
     // The red button: only with --yes, and written down.
-    let dry = text(&place, &["drop", "sensor/ci/call"])?;
+    let dry = place.text(&["drop", "sensor/ci/call"])?;
     ensure!(dry.contains("ci/call/call") && dry.contains("--yes does it"), "{dry}");
     let open = |status: &tripline::control::Status| {
         let queues = status.triggers.iter();
@@ -147,9 +127,9 @@ async fn a_target_that_is_down_delays_only_its_own_trigger_and_never_the_webhook
     ensure!(open(&daemon.status().await?) == 20, "a dry run drops nothing");
     while open(&daemon.status().await?) > 0 {
         // An attempt that runs is not dropped; it is when it waits for the next one.
-        text(&place, &["drop", "sensor/ci/call", "--yes", "--reason", "the target is gone"])?;
+        place.text(&["drop", "sensor/ci/call", "--yes", "--reason", "the target is gone"])?;
     }
-    let outcomes = text(&place, &["outcomes", "--limit", "200"])?;
+    let outcomes = place.text(&["outcomes", "--limit", "200"])?;
     ensure!(outcomes.contains("the target is gone"), "{outcomes}");
     Ok(())
 }
@@ -172,23 +152,23 @@ async fn a_refused_request_is_a_dead_letter_that_can_be_sent_again() -> anyhow::
             status.dead_letters.values().sum::<u64>() == 1
         })
         .await?;
-    let letters = json_lines(&place, &["dlq", "list"])?;
+    let letters = place.lines(&["dlq", "list"])?;
     ensure!(letters[0].to_string().contains(r#""cause":"refused""#), "{}", letters[0]);
     let id = letters[0]["id"].as_str().context("no id")?.to_owned();
-    let shown = text(&place, &["dlq", "show", &id])?;
+    let shown = place.text(&["dlq", "show", &id])?;
     ensure!(shown.contains("404") && shown.contains("b-1"), "{shown}");
     // Now something is there.
     let found = event_source(port).replace("/builds", "/none");
     other.write("event-source.yaml", &found)?;
-    text(&other, &["reload"])?;
-    text(&place, &["dlq", "retry", &id])?;
+    other.text(&["reload"])?;
+    place.text(&["dlq", "retry", &id])?;
     daemon.settled(SOON).await?;
     daemon
         .status_when("no dead letter", SOON, |status| {
             status.dead_letters.values().sum::<u64>() == 0
         })
         .await?;
-    let events = json_lines(&other, &["events"])?;
+    let events = other.lines(&["events"])?;
     ensure!(events.len() == 1 && events[0].to_string().contains("b-1"), "{events:?}");
     drop(other_daemon);
     Ok(())
@@ -200,7 +180,7 @@ async fn a_pause_outlives_a_restart_and_what_waited_is_carried_out_in_order() ->
     let sink = Sink::start()?;
     let (place, daemon) =
         with_sensors(&[("call.yaml", http_sensor("call", &sink.url(), 1))]).await?;
-    text(&place, &["pause", "sensor/ci/call", "--reason", "database upgrade"])?;
+    place.text(&["pause", "sensor/ci/call", "--reason", "database upgrade"])?;
     for number in 0..10 {
         send(&place, &json!({"action": "completed", "correlation_id": format!("b-{number}")}))
             .await?;
@@ -213,7 +193,7 @@ async fn a_pause_outlives_a_restart_and_what_waited_is_carried_out_in_order() ->
     let status = daemon.status_when("ten actions wait", SOON, waits).await?;
     ensure!(status.paused[0].reason.as_deref() == Some("database upgrade"), "{:?}", status.paused);
     ensure!(sink.count() == 0, "{} came through the pause", sink.count());
-    text(&place, &["resume", "sensor/ci/call"])?;
+    place.text(&["resume", "sensor/ci/call"])?;
     daemon.settled(SOON).await?;
     sink.has_received(10, Duration::from_secs(10)).await?;
     let order: Vec<String> =
@@ -233,10 +213,10 @@ async fn a_backup_of_the_running_store_goes_on_elsewhere() -> anyhow::Result<()>
     daemon.settled(SOON).await?;
     let copy = place.data().with_file_name("monday");
     let copy = copy.to_str().context("path")?;
-    text(&place, &["backup", copy])?;
+    place.text(&["backup", copy])?;
     daemon.kill()?;
     let elsewhere = Place::new()?;
-    text(&elsewhere, &["restore", copy])?;
+    elsewhere.text(&["restore", copy])?;
     ensure!(workflows(&elsewhere)?.len() == 5, "{:?}", workflows(&elsewhere)?);
     elsewhere.write("event-source.yaml", &event_source(elsewhere.port))?;
     elsewhere.write("sensor.yaml", &workflow_sensor("deploy"))?;

@@ -1,6 +1,6 @@
 // A Pub/Sub service in memory on a loopback port, and Google's own client for it.
 //
-//	pubsub-emulator serve PORT
+//	pubsub-emulator serve PORT SKIPPED
 //	pubsub-emulator topic PROJECT TOPIC
 //	pubsub-emulator subscription PROJECT SUBSCRIPTION TOPIC
 //	pubsub-emulator publish PROJECT TOPIC
@@ -8,6 +8,9 @@
 // All but the first reach the service that PUBSUB_EMULATOR_HOST names. What is published comes
 // from standard input, a JSON object on each line: {"data": "base64", "attributes": {…},
 // "orderingKey": "…"}. For each line the message's id is printed, in the same order.
+//
+// Ids of messages are numbers from 0. Those of the real service never come twice, so a service
+// that is started in the place of another one skips those that this one has given.
 package main
 
 import (
@@ -35,11 +38,11 @@ func main() {
 }
 
 func run(arguments []string) error {
-	if len(arguments) == 2 && arguments[0] == "serve" {
-		return serve(arguments[1])
-	}
 	if len(arguments) < 3 {
-		return errors.New("serve PORT, topic PROJECT TOPIC, subscription PROJECT SUBSCRIPTION TOPIC or publish PROJECT TOPIC")
+		return errors.New("serve PORT SKIPPED, topic PROJECT TOPIC, subscription PROJECT SUBSCRIPTION TOPIC or publish PROJECT TOPIC")
+	}
+	if arguments[0] == "serve" {
+		return serve(arguments[1], arguments[2])
 	}
 	background := context.Background()
 	project, name := arguments[1], arguments[2]
@@ -67,13 +70,20 @@ func run(arguments []string) error {
 	return err
 }
 
-func serve(port string) error {
+func serve(port, skipped string) error {
 	number, err := strconv.Atoi(port)
+	if err != nil {
+		return err
+	}
+	ids, err := strconv.Atoi(skipped)
 	if err != nil {
 		return err
 	}
 	server := pstest.NewServerWithPort(number)
 	defer server.Close()
+	for range ids {
+		server.Publish("projects/skipped/topics/skipped", []byte("skipped"), nil)
+	}
 	fmt.Println("serving on", server.Addr)
 	select {}
 }

@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, ensure};
 use base64::Engine as _;
@@ -24,6 +25,7 @@ pub struct PubSub {
     program: PathBuf,
     folder: Folder,
     address: SocketAddr,
+    published: AtomicU64,
 }
 
 /// What is published.
@@ -53,8 +55,9 @@ impl PubSub {
         let program = installed("pubsub")?.join("pubsub-emulator");
         let folder = Folder::new("pubsub")?;
         let address = free_address();
-        let process = spawn(&program, folder.path(), address)?;
-        let mut server = Self { process, program, folder, address };
+        let process = spawn(&program, folder.path(), address, 0)?;
+        let published = AtomicU64::new(0);
+        let mut server = Self { process, program, folder, address, published };
         server.ready()?;
         Ok(server)
     }
@@ -113,6 +116,8 @@ impl PubSub {
             });
             lines.push_str(&format!("{line}\n"));
         }
+        // Also where it fails: some may have been taken.
+        self.published.fetch_add(messages.len() as u64, Ordering::Relaxed);
         let ids = self.client(&["publish", self.project(), topic], &lines)?;
         Ok(ids.lines().map(str::to_owned).collect())
     }
@@ -156,12 +161,14 @@ impl PubSub {
         self.process.kill()
     }
 
-    /// Starts it again after [`Self::kill`]: on the same port, without topics.
+    /// Starts it again after [`Self::kill`]: on the same port, without topics. Ids go on where
+    /// [`Self::publish`] has come to, as those of the real service do.
     ///
     /// # Errors
     /// It does not get ready.
     pub fn restart(&mut self) -> anyhow::Result<()> {
-        self.process = spawn(&self.program, self.folder.path(), self.address)?;
+        let published = self.published.load(Ordering::Relaxed);
+        self.process = spawn(&self.program, self.folder.path(), self.address, published)?;
         self.ready()
     }
 
@@ -182,8 +189,13 @@ impl PubSub {
     }
 }
 
-fn spawn(program: &Path, folder: &Path, address: SocketAddr) -> anyhow::Result<Process> {
+fn spawn(
+    program: &Path,
+    folder: &Path,
+    address: SocketAddr,
+    skipped: u64,
+) -> anyhow::Result<Process> {
     let mut command = Command::new(program);
-    command.args(["serve", &address.port().to_string()]);
+    command.args(["serve", &address.port().to_string(), &skipped.to_string()]);
     Process::spawn("the Pub/Sub emulator", command, &folder.join("log"))
 }

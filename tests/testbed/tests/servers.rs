@@ -186,6 +186,9 @@ fn pubsub_takes_messages_of_its_own_client() -> anyhow::Result<()> {
     pubsub.restart()?;
     // Topics are gone with the messages.
     ensure!(pubsub.publish("builds", &messages).is_err());
+    pubsub.create_topic("builds")?;
+    let again = pubsub.publish("builds", &messages)?;
+    ensure!(again.iter().all(|id| !ids.contains(id)), "{again:?} after {ids:?}");
     let address = pubsub.address();
     drop(pubsub);
     is_gone(address)
