@@ -6,6 +6,8 @@
 #[cfg(feature = "kubernetes")]
 mod cluster;
 
+mod schedules;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ pub const KINDS: &[KnownKind] = &[
     KnownKind { kind: "ClusterWorkflowTemplate", api_versions: &[ARGO] },
     KnownKind { kind: "Cluster", api_versions: &[TRIPLINE] },
     KnownKind { kind: "Schedule", api_versions: &[TRIPLINE] },
+    KnownKind { kind: "HolidayCalendar", api_versions: &[TRIPLINE] },
     KnownKind { kind: "SensorTest", api_versions: &[TRIPLINE] },
     KnownKind { kind: "Secret", api_versions: &["v1"] },
     KnownKind { kind: "ConfigMap", api_versions: &["v1"] },
@@ -46,6 +49,16 @@ pub struct LoadedSensor {
     pub definition: Definition,
     /// What decides and renders.
     pub compiled: Arc<CompiledSensor>,
+}
+
+impl LoadedSensor {
+    /// The object that it was: a Sensor, or what it is the action of.
+    pub fn identity(&self) -> Identity {
+        match &self.compiled.schedule {
+            Some(schedule) => (schedule.kind.to_string(), schedule.object.clone()),
+            None => ("Sensor".to_owned(), self.definition.name.clone()),
+        }
+    }
 }
 
 /// An event source without mistakes.
@@ -125,10 +138,13 @@ pub fn load(inputs: &[Input], definitions: &Definitions) -> Configuration {
         texts: sources,
         ..Configuration::default()
     };
-    let mut loader = Loader { definitions, configuration, objects: HashMap::new() };
+    let later = Vec::new();
+    let mut loader = Loader { definitions, configuration, objects: HashMap::new(), later };
     for object in objects {
         loader.object(object);
     }
+    let later = std::mem::take(&mut loader.later);
+    loader.schedules(later);
     loader.refuse_clashes();
     loader.warn_of_unknown_events();
     #[cfg(feature = "kubernetes")]
@@ -141,6 +157,8 @@ struct Loader<'a> {
     configuration: Configuration,
     /// Sensors and event sources, for messages that are found later.
     objects: HashMap<Identity, Object>,
+    /// Objects that refer to others.
+    later: Vec<Object>,
 }
 
 impl Loader<'_> {
@@ -154,11 +172,7 @@ impl Loader<'_> {
                 "choosing an event bus is not supported yet",
                 "remove it: events are kept in the data directory of the daemon",
             ),
-            "CronWorkflow" | "Schedule" => self.unsupported(
-                &object,
-                &format!("{} is not supported yet", object.kind),
-                "an EventSource with `calendar`, and a Sensor, do the same for a simple schedule",
-            ),
+            "CronWorkflow" | "Schedule" | "HolidayCalendar" => self.later.push(object),
             #[cfg(feature = "kubernetes")]
             "Cluster" => self.cluster(&object),
             #[cfg(not(feature = "kubernetes"))]
@@ -282,7 +296,7 @@ impl Loader<'_> {
                 continue;
             };
             for (index, dependency) in sensor.compiled.sensor.dependencies.iter().enumerate() {
-                if !known.contains(&dependency.key) {
+                if !known.contains(&dependency.key) && !self.is_of_schedule(&dependency.key) {
                     found.push(object.diagnose(unknown_event(index, &dependency.key, &known)));
                 }
             }

@@ -80,16 +80,17 @@ impl Exclusions {
     }
 
     fn add_day(&mut self, text: &str) -> bool {
-        // Of a day of every year February 29 is one: 2000 had it.
-        let yearly = (text.len() == 5).then(|| format!("2000-{text}").parse::<Date>().ok());
-        match yearly {
-            Some(Some(date)) => self.yearly.insert((date.month(), date.day())) || true,
-            Some(None) => false,
-            None if text.len() == 10 => {
-                text.parse().is_ok_and(|date| self.days.insert(date) || true)
-            }
-            None => false,
+        if text.len() == 5 {
+            // February 29 is a day of every year: 2000 had it.
+            let Ok(date) = format!("2000-{text}").parse::<Date>() else { return false };
+            self.yearly.insert((date.month(), date.day()));
+            return true;
         }
+        let Some(date) = (text.len() == 10).then(|| text.parse().ok()).flatten() else {
+            return false;
+        };
+        self.days.insert(date);
+        true
     }
 
     /// Nothing is left out.

@@ -90,6 +90,10 @@ impl Shared {
                 message: message.clone(),
                 older_in_force: match kind.as_str() {
                     "Sensor" => configuration.sensors.contains_key(name),
+                    "CronWorkflow" | "Schedule" => configuration
+                        .sensors
+                        .values()
+                        .any(|sensor| sensor.identity() == (kind.clone(), name.clone())),
                     _ => configuration.sources.contains_key(name),
                 },
             }

@@ -127,7 +127,10 @@ impl Shared {
         let kept: Vec<_> = sensors
             .into_iter()
             .filter(|sensor| !loaded.sensors.contains_key(&sensor.definition.name))
-            .filter(|sensor| refused("Sensor", &sensor.definition.name))
+            .filter(|sensor| {
+                let (kind, name) = sensor.identity();
+                refused(&kind, &name)
+            })
             .collect();
         let sources: Vec<_> = before
             .sources

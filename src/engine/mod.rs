@@ -23,8 +23,8 @@ pub mod trim;
 mod unreadable;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -46,6 +46,8 @@ use mistakes::Mistakes;
 use observer::EngineObserver;
 use plans::{Definition, Listing, PlanError};
 use recovery::RecoveryError;
+use schedules::ends::Ends;
+use schedules::{Schedules, SharedSchedules};
 
 /// How many questions may wait for the evaluator.
 const MOST_QUESTIONS: usize = 64;
@@ -148,6 +150,8 @@ pub struct Engine {
     pub questions: mpsc::Sender<oneshot::Sender<HeldBySensor>>,
     /// Compiled sensors.
     pub definitions: Arc<Definitions>,
+    /// Schedules as they stand.
+    pub schedules: SharedSchedules,
     /// To be held while an action is appended and offered other than by the evaluator.
     pub appending: Arc<tokio::sync::RwLock<()>>,
     bus: Arc<dyn Bus>,
@@ -155,6 +159,7 @@ pub struct Engine {
     stop_driver: CancellationToken,
     stop_executor: CancellationToken,
     driver: JoinHandle<Result<(), DriverError>>,
+    ending: JoinHandle<()>,
     executing: JoinHandle<bool>,
 }
 
@@ -178,6 +183,18 @@ impl Engine {
         let plan = driver::load_plan(&*bus, &parts.definitions, plan)
             .await
             .map_err(|error| StartError::Plan(plan, error))?;
+        let compiled = driver::schedules_of(&plan, &parts.definitions);
+        let restored = checkpoints.restore_schedules().await?;
+        let schedules = Schedules::restore(restored, state.log_time, compiled);
+        let schedules: SharedSchedules = Arc::new(Mutex::new(schedules));
+        let replay_to = bus.extent(Log::Events).await?.next;
+        let relayed = match checkpoints.last().map(|manifest| manifest.relayed) {
+            Some(Some(relayed)) => relayed,
+            // Of before there were schedules: no end was waited for.
+            Some(None) => bus.extent(Log::Outcomes).await?.next,
+            None => bus.extent(Log::Outcomes).await?.first,
+        };
+        schedules::lock(&schedules).relayed = Some(relayed);
         let chains = Arc::new(Chains::default());
         let recovery = recovery::recover(&*bus, marks, &chains).await?;
         for decided in &recovery.open {
@@ -217,6 +234,8 @@ impl Engine {
             bus: Arc::clone(&bus),
             clock: Arc::clone(&parts.clock),
             evaluator: Evaluator::new(plan, state),
+            schedules: Arc::clone(&schedules),
+            replay_to,
             checkpoints,
             definitions: Arc::clone(&parts.definitions),
             executor: executor.clone(),
@@ -233,6 +252,15 @@ impl Engine {
             checkpoint_at: parts.clock.now(),
             trimmed_at: Timestamp::UNIX_EPOCH,
             trimming: None,
+        };
+        let ends = Ends {
+            bus: Arc::clone(&bus),
+            clock: Arc::clone(&parts.clock),
+            schedules: Arc::clone(&schedules),
+            observer: Arc::clone(&parts.observer),
+            progress: progress.clone(),
+            replay_to: Position { sequence: replay_to.sequence.saturating_sub(1), ..replay_to },
+            from: relayed,
         };
         let ingest = Ingest {
             bus: Arc::clone(&bus),
@@ -258,6 +286,8 @@ impl Engine {
             appending,
             bus,
             clock: parts.clock,
+            schedules,
+            ending: tokio::spawn(ends.run(stop_driver.clone())),
             driver: tokio::spawn(driver.run(stop_driver.clone())),
             stop_driver,
             stop_executor,
@@ -302,6 +332,8 @@ impl Engine {
         let executed = tokio::time::timeout(grace, self.executing).await;
         self.stop_driver.cancel();
         let driven = tokio::time::timeout(grace, self.driver).await;
+        // It holds nothing that is not done again.
+        self.ending.abort();
         match (executed, driven) {
             (Ok(Ok(true)), Ok(Ok(Ok(())))) => Ok(()),
             (_, Ok(Ok(Err(error)))) => Err(StopError::Driver(error)),
@@ -313,6 +345,7 @@ impl Engine {
     /// Ends at once, as if the process were killed.
     pub fn kill(self) {
         self.driver.abort();
+        self.ending.abort();
         self.executing.abort();
     }
 }

@@ -66,6 +66,11 @@ pub trait EngineObserver: Send + Sync + 'static {
         let _ = (evaluated, behind);
     }
 
+    /// What schedules decided is durable: ticks, and what became of others.
+    fn on_ticks(&self, events: &[Event]) {
+        let _ = events;
+    }
+
     /// A checkpoint is durable.
     fn on_checkpoint(&self, watermark: Position) {
         let _ = watermark;

@@ -61,9 +61,9 @@ pub struct ScheduleResource {
     /// Sensor's trigger, and its `parameters`, `retryStrategy`, `expiresAfter`, …; or `event`.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub action: Value,
-    /// The calendars that `excludeHolidays` names, as they were when this was loaded. Not to be
-    /// written by hand.
+    /// The calendars that `excludeHolidays` names, as they were when this was loaded.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(skip)]
     pub holidays: BTreeMap<String, HolidayCalendar>,
 }
 
