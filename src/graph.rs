@@ -21,7 +21,7 @@ pub fn config(configuration: &Configuration) -> GraphConfig {
 
 fn dependencies(compiled: &CompiledSensor) -> Vec<GraphDependency> {
     let dependencies = compiled.sensor.dependencies.iter().map(|dependency| GraphDependency {
-        name: dependency.name.clone(),
+        name: dependency.name.as_ref().to_owned(),
         source: dependency.key.source.clone(),
         event: dependency.key.name.clone(),
     });

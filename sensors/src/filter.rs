@@ -21,6 +21,7 @@ mod trace;
 
 use context::Context;
 use data::Data;
+pub(crate) use data::index::{Step, Values, Word};
 use exprs::Exprs;
 use time::TimeOfDay;
 pub use trace::{Trace, TraceStep};
@@ -215,7 +216,7 @@ fn joined(errors: &[Arc<str>]) -> Option<Arc<str>> {
 }
 
 /// What is said about data that cannot be looked into.
-const NOT_JSON: &str = "the event's data is no valid JSON";
+pub(crate) const NOT_JSON: &str = "the event's data is no valid JSON";
 
 #[cfg(test)]
 mod tests;

@@ -193,7 +193,12 @@ impl Case {
             }
         }
         let held = evaluator.state().held(&ObjectName::new("ci", "s"), "t");
-        (fires, held.into_iter().flat_map(|held| held.keys().cloned()).collect())
+        (
+            fires,
+            held.into_iter()
+                .flat_map(|held| held.keys().map(|name| name.as_ref().to_owned()))
+                .collect(),
+        )
     }
 
     fn expected(&self) -> (Fires, Vec<String>) {

@@ -2,14 +2,17 @@
 //! in the logs; these are only for a glance.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwapOption;
 use tripline_event::{Action, EventKey, ObjectName, Timestamp};
+use tripline_sensors::evaluator::Tally;
 
 /// Counts since the start.
 #[derive(Debug, Default)]
 pub struct Counts {
     inner: Mutex<Inner>,
+    tally: ArcSwapOption<Tally>,
 }
 
 #[derive(Debug, Default)]
@@ -21,10 +24,6 @@ struct Inner {
 /// Counts of one sensor since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SensorCounts {
-    /// Events that its filters let through.
-    pub passed: u64,
-    /// Events that they did not.
-    pub filtered: u64,
     /// How often a trigger fired.
     pub fired: u64,
     /// When one did last.
@@ -46,12 +45,14 @@ impl Counts {
         });
     }
 
-    /// A filter looked at an event.
-    pub fn filtered(&self, sensor: &ObjectName, passed: bool) {
-        self.of_sensor(sensor, |counts| {
-            counts.passed += u64::from(passed);
-            counts.filtered += u64::from(!passed);
-        });
+    /// What became of events at each dependency is counted there from now on.
+    pub fn tally(&self, tally: Arc<Tally>) {
+        self.tally.store(Some(tally));
+    }
+
+    /// What became of events at each dependency; none before the evaluator runs.
+    pub fn verdicts(&self) -> Option<Arc<Tally>> {
+        self.tally.load_full()
     }
 
     /// A trigger fired.

@@ -6,6 +6,7 @@
 //! is bounded by the configuration.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tripline_bus::WriteError;
 use tripline_event::{Action, Cause, Event, EventKey, ObjectName, Position, Timestamp};
-use tripline_sensors::evaluator::Duplicate;
+use tripline_sensors::evaluator::{Duplicate, Tally};
 use tripline_triggers::executor::{Observer, Success};
 
 use crate::engine::observer::EngineObserver;
@@ -64,6 +65,14 @@ struct OfDependency {
     dependency_name: String,
 }
 
+impl OfDependency {
+    /// Those that are more than are told apart.
+    fn others() -> Self {
+        let none = String::new;
+        Self { namespace: none(), sensor_name: "(others)".to_owned(), dependency_name: none() }
+    }
+}
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfCause {
     namespace: String,
@@ -96,6 +105,9 @@ fn seconds() -> Histogram {
     ])
 }
 
+/// So many dependencies have a series of their own; those beyond have one together.
+const MOST_DEPENDENCIES: usize = 2_000;
+
 /// All metrics of the daemon.
 pub struct Metrics {
     registry: Registry,
@@ -109,6 +121,8 @@ pub struct Metrics {
     action_duration: Histograms<OfTrigger>,
     accepted_bytes: Counter,
     duplicates: Family<OfEvent, Counter>,
+    unreadable: Family<OfEvent, Counter>,
+    missed: Family<OfEvent, Counter>,
     filtered: Family<OfDependency, Counter>,
     filter_errors: Family<OfDependency, Counter>,
     evaluated: Counter,
@@ -150,6 +164,8 @@ pub struct Sample {
     pub objects: (usize, usize),
     /// Each event source, and how many of its events can come in.
     pub sources: Vec<(ObjectName, u64)>,
+    /// What became of events at each dependency.
+    pub tally: Option<Arc<Tally>>,
 }
 
 impl Metrics {
@@ -167,6 +183,8 @@ impl Metrics {
             action_duration: Family::new_with_constructor(milliseconds),
             accepted_bytes: Counter::default(),
             duplicates: Family::default(),
+            unreadable: Family::default(),
+            missed: Family::default(),
             filtered: Family::default(),
             filter_errors: Family::default(),
             evaluated: Counter::default(),
@@ -229,6 +247,16 @@ impl Metrics {
             self.accepted_bytes.clone(),
         );
         own.register("events_duplicate", "Events whose id was known", self.duplicates.clone());
+        own.register(
+            "events_unreadable",
+            "What came in, will never be an event and is a dead letter",
+            self.unreadable.clone(),
+        );
+        own.register(
+            "ticks_missed",
+            "Ticks that were passed over and are not made up",
+            self.missed.clone(),
+        );
         own.register(
             "events_filtered",
             "Events that a dependency's filters did not let through",
@@ -302,9 +330,35 @@ impl Metrics {
             self.running.get_or_create(&labels).set(i64::try_from(*ready).unwrap_or(i64::MAX));
         }
         self.lag.set(self.behind.load(Ordering::Relaxed));
+        if let Some(tally) = &sample.tally {
+            self.count_filtered(tally);
+        }
         let mut text = String::new();
-        encode(&mut text, &self.registry)?;
-        Ok(text)
+        let encoded = encode(&mut text, &self.registry);
+        // The tally has them; twice ten thousand of them are not kept twice.
+        self.filtered.clear();
+        self.filter_errors.clear();
+        encoded.map(|()| text)
+    }
+}
+
+impl Metrics {
+    fn count_filtered(&self, tally: &Tally) {
+        let not_passed = tally.each().filter(|(_, _, verdicts)| verdicts.filtered > 0);
+        for (place, (sensor, dependency, verdicts)) in not_passed.enumerate() {
+            let labels = match place < MOST_DEPENDENCIES {
+                true => OfDependency {
+                    namespace: sensor.name.namespace.clone(),
+                    sensor_name: sensor.name.name.clone(),
+                    dependency_name: dependency.name.as_ref().to_owned(),
+                },
+                false => OfDependency::others(),
+            };
+            self.filtered.get_or_create(&labels).inc_by(verdicts.filtered);
+            if verdicts.errors > 0 {
+                self.filter_errors.get_or_create(&labels).inc_by(verdicts.errors);
+            }
+        }
     }
 }
 
@@ -327,25 +381,20 @@ impl EngineObserver for Metrics {
         self.processing_failed.get_or_create(&key.into()).inc();
     }
 
-    fn on_filtered(
-        &self,
-        sensor: &ObjectName,
-        dependency: &str,
-        passed: bool,
-        error: Option<&str>,
-    ) {
-        if passed {
-            return;
-        }
-        let labels = OfDependency {
-            namespace: sensor.namespace.clone(),
-            sensor_name: sensor.name.clone(),
-            dependency_name: dependency.to_owned(),
+    fn on_unreadable(&self, key: &EventKey, _: &str) {
+        self.unreadable.get_or_create(&key.into()).inc();
+        self.processing_failed.get_or_create(&key.into()).inc();
+        let labels = OfCause {
+            namespace: key.namespace.clone(),
+            sensor_name: String::new(),
+            trigger_name: String::new(),
+            cause: Cause::Malformed.as_str(),
         };
-        self.filtered.get_or_create(&labels).inc();
-        if error.is_some() {
-            self.filter_errors.get_or_create(&labels).inc();
-        }
+        self.dead_letters.get_or_create(&labels).inc();
+    }
+
+    fn on_missed(&self, key: &EventKey, count: u64) {
+        self.missed.get_or_create(&key.into()).inc_by(count);
     }
 
     fn on_evaluated(&self, _: &Event, actions: usize) {

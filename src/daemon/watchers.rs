@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tripline_bus::WriteError;
 use tripline_event::{Action, Cause, Event, EventKey, ObjectName, Position, Timestamp};
-use tripline_sensors::evaluator::Duplicate;
+use tripline_sensors::evaluator::{Duplicate, Tally};
 use tripline_triggers::executor::{Observer, Success};
 
 use super::counts::Counts;
@@ -55,21 +55,28 @@ impl EngineObserver for Watchers {
         self.notes.refused(key, reason);
     }
 
-    fn on_filtered(
-        &self,
-        sensor: &ObjectName,
-        dependency: &str,
-        passed: bool,
-        error: Option<&str>,
-    ) {
-        self.metrics.on_filtered(sensor, dependency, passed, error);
-        self.counts.filtered(sensor, passed);
-        if let Some(error) = error {
-            self.trouble
-                .tell(&format!("filter of dependency {dependency} of sensor {sensor}"), error);
-        }
+    fn on_unreadable(&self, key: &EventKey, reason: &str) {
+        self.metrics.on_unreadable(key, reason);
+        self.trouble.tell(&format!("event source {key}: dead letter (malformed)"), reason);
         if let Some(guest) = &self.guest {
-            guest.on_filtered(sensor, dependency, passed, error);
+            guest.on_unreadable(key, reason);
+        }
+    }
+
+    fn on_missed(&self, key: &EventKey, count: u64) {
+        self.metrics.on_missed(key, count);
+        self.trouble.tell(&format!("event source {key}"), &format!("{count} ticks were missed"));
+    }
+
+    fn on_tally(&self, tally: &Arc<Tally>) {
+        self.counts.tally(Arc::clone(tally));
+    }
+
+    fn on_filter_error(&self, sensor: &ObjectName, dependency: &str, others: usize, error: &str) {
+        let who = format!("filter of dependency {dependency} of sensor {sensor}");
+        match others {
+            0 => self.trouble.tell(&who, error),
+            _ => self.trouble.tell(&format!("{who}, and of {others} others"), error),
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! A checkpoint is a manifest over chunks. Chunks are written first and never changed; the
 //! manifest follows, by compare-and-swap on `state/head`. Only what changed is written:
-//! the sensors whose half-met conditions changed, and the segments of the window of event
-//! ids that are new or not full.
+//! the parts of the half-met conditions that changed, and the segments of the window of
+//! event ids that are new or not full. Neither grows with the number of sensors.
 //!
 //! A chunk is named after the checkpoint that wrote it, so that a run of checkpoints
 //! refers to it and then none any more. The first checkpoint of each hour is kept under
@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 use tripline_bus::{Bus, ReadError, Revision, WriteError};
 use tripline_event::{FORMAT, ObjectName, Position, Timestamp};
 use tripline_sensors::evaluator::window::{Window, WindowError};
-use tripline_sensors::evaluator::{SensorState, State, VERSION};
+use tripline_sensors::evaluator::{Part, SensorState, State, VERSION};
+
+use super::schedules::stored::{Restored, StoredError};
+use super::schedules::{SharedSchedules, lock};
 
 const HEAD: &str = "state/head";
 /// Of the checkpoints of this time only the first is kept.
@@ -44,10 +47,24 @@ pub struct Manifest {
     pub marks: Marks,
     /// When it was written.
     pub written_at: Timestamp,
-    /// Half-met conditions: the chunk of each sensor (`namespace/name`) that has any.
+    /// Half-met conditions: the chunk of each part that has any.
+    #[serde(default)]
+    pub conditions: BTreeMap<u8, String>,
+    /// The same as the first version had it: a chunk for each sensor (`namespace/name`).
+    /// Read, and not written any more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sensors: BTreeMap<String, String>,
     /// The window of event ids: its segments' chunks by the segments' bases.
     pub window: BTreeMap<u64, String>,
+    /// What schedules remember: the chunk of each part that has any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schedules: BTreeMap<u8, String>,
+    /// The chunk of the events that schedules decided and that were not seen in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbox: Option<String>,
+    /// Ends of runs in OUTCOMES up to here are on the bus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relayed: Option<Position>,
     /// The latest checkpoint before this one that is kept for the past's sake.
     pub kept: u64,
     /// When that was written.
@@ -125,12 +142,17 @@ impl Checkpoints {
         let mut state = State::new(manifest.watermark.origin());
         state.watermark = manifest.watermark;
         state.log_time = manifest.log_time;
+        let mut parts = Vec::with_capacity(manifest.conditions.len());
+        for chunk in manifest.conditions.values() {
+            parts.push(read_part(chunk, &self.chunk(chunk).await?)?);
+        }
         for (name, chunk) in &manifest.sensors {
-            let bytes = self.chunk(chunk).await?;
-            let sensor: SensorState = serde_json::from_slice(&bytes)
-                .map_err(|error| CheckpointError::Damaged(chunk.clone(), error.to_string()))?;
-            let (namespace, name) = name.split_once('/').unwrap_or(("", name));
-            state.sensors.insert(ObjectName::new(namespace, name), sensor);
+            let sensor = read(chunk, &self.chunk(chunk).await?)?;
+            parts.push(Part::from([(object_name(name), sensor)]));
+        }
+        state.restore(parts);
+        if !manifest.sensors.is_empty() {
+            state.conditions.touch_all();
         }
         let mut segments = Vec::with_capacity(manifest.window.len());
         for chunk in manifest.window.values() {
@@ -149,6 +171,24 @@ impl Checkpoints {
         Ok(Some(state))
     }
 
+    /// What the newest checkpoint holds of schedules.
+    pub async fn restore_schedules(&self) -> Result<Restored, CheckpointError> {
+        let mut restored = Restored::default();
+        let Some(manifest) = &self.last else { return Ok(restored) };
+        let damaged = |chunk: &String, error: StoredError| {
+            CheckpointError::Damaged(chunk.clone(), error.to_string())
+        };
+        for chunk in manifest.schedules.values() {
+            let bytes = self.chunk(chunk).await?;
+            restored.read_part(&bytes).map_err(|error| damaged(chunk, error))?;
+        }
+        if let Some(chunk) = &manifest.outbox {
+            let bytes = self.chunk(chunk).await?;
+            restored.read_outbox(&bytes).map_err(|error| damaged(chunk, error))?;
+        }
+        Ok(restored)
+    }
+
     async fn chunk(&self, key: &str) -> Result<Bytes, CheckpointError> {
         let entry = self.bus.get(key).await?;
         let damaged = || CheckpointError::Damaged(key.to_owned(), "it is not there".to_owned());
@@ -160,6 +200,7 @@ impl Checkpoints {
     pub async fn write(
         &mut self,
         state: &mut State,
+        schedules: &SharedSchedules,
         plan: u64,
         marks: Marks,
         now: Timestamp,
@@ -167,8 +208,9 @@ impl Checkpoints {
         self.settle().await?;
         let number = self.last.as_ref().map_or(1, |last| last.number + 1);
         let mut chunks = Chunks { number, at: now, chunks: Vec::new() };
-        let sensors = sensors(&mut chunks, self.last.as_ref(), state)?;
+        let conditions = conditions(&mut chunks, self.last.as_ref(), state)?;
         let (window, full) = self.window(&mut chunks, state);
+        let (of_schedules, outbox, relayed) = self.schedules(&mut chunks, schedules);
         chunks.write(&*self.bus).await?;
         let (kept, kept_at) = self.keep(now).await?;
         let manifest = Manifest {
@@ -180,8 +222,12 @@ impl Checkpoints {
             log_time: state.log_time,
             marks,
             written_at: now,
-            sensors,
+            conditions,
+            sensors: BTreeMap::new(),
             window,
+            schedules: of_schedules,
+            outbox,
+            relayed,
             kept,
             kept_at,
         };
@@ -193,7 +239,8 @@ impl Checkpoints {
                 return Err(error.into());
             }
         };
-        state.dirty.clear();
+        state.conditions.written();
+        lock(schedules).written();
         self.full = full;
         let before = self.last.replace(manifest);
         if let Some(before) = before {
@@ -240,6 +287,24 @@ impl Checkpoints {
         (window, full)
     }
 
+    /// The chunks of all parts of the schedules: those of before, but for what has changed.
+    fn schedules(
+        &self,
+        chunks: &mut Chunks,
+        schedules: &SharedSchedules,
+    ) -> (BTreeMap<u8, String>, Option<String>, Option<Position>) {
+        let schedules = lock(schedules);
+        let mut parts = self.last.as_ref().map(|last| last.schedules.clone()).unwrap_or_default();
+        for (number, part) in schedules.changed_parts() {
+            match part {
+                Some(bytes) => parts.insert(number, chunks.add(bytes)),
+                None => parts.remove(&number),
+            };
+        }
+        let outbox = schedules.outbox_bytes().map(|bytes| chunks.add(bytes));
+        (parts, outbox, schedules.relayed)
+    }
+
     /// Keeps the newest checkpoint for the past's sake, if the latest that is kept is old.
     async fn keep(&self, now: Timestamp) -> Result<(u64, Timestamp), CheckpointError> {
         let Some(last) = &self.last else { return Ok((0, now)) };
@@ -255,8 +320,8 @@ impl Checkpoints {
     /// take some room; nothing refers to them.
     async fn forget_chunks(&self, before: &Manifest) {
         let Some(last) = &self.last else { return };
-        let used: BTreeSet<&String> = last.sensors.values().chain(last.window.values()).collect();
-        let unused = before.sensors.values().chain(before.window.values()).filter(|chunk| {
+        let used: BTreeSet<&String> = last.chunks().collect();
+        let unused = before.chunks().filter(|chunk| {
             !used.contains(chunk) && written_by(chunk).is_some_and(|number| number > last.kept)
         });
         join_all(unused.map(|chunk| forget(&*self.bus, chunk))).await;
@@ -316,26 +381,54 @@ async fn overwrite(bus: &dyn Bus, key: &str, value: Bytes) -> Result<(), Checkpo
     Ok(())
 }
 
-fn sensors(
+impl Manifest {
+    /// Every chunk that it refers to.
+    fn chunks(&self) -> impl Iterator<Item = &String> {
+        self.conditions
+            .values()
+            .chain(self.sensors.values())
+            .chain(self.window.values())
+            .chain(self.schedules.values())
+            .chain(&self.outbox)
+    }
+}
+
+/// The chunks of all parts: those of before, but for what has changed. The first version
+/// had a chunk for each sensor: then everything has.
+fn conditions(
     chunks: &mut Chunks,
     last: Option<&Manifest>,
     state: &State,
-) -> Result<BTreeMap<String, String>, CheckpointError> {
-    let mut sensors = last.map(|last| last.sensors.clone()).unwrap_or_default();
-    for name in &state.dirty {
-        match state.sensors.get(name) {
-            Some(sensor) => {
-                let json = serde_json::to_vec(sensor).map_err(|error| {
-                    CheckpointError::Damaged(name.to_string(), error.to_string())
-                })?;
-                sensors.insert(name.to_string(), chunks.add(Bytes::from(json)));
-            }
-            None => {
-                sensors.remove(&name.to_string());
-            }
-        }
+) -> Result<BTreeMap<u8, String>, CheckpointError> {
+    let mut parts = last.map(|last| last.conditions.clone()).unwrap_or_default();
+    for (number, part) in state.conditions.changed() {
+        let Some(part) = part else {
+            parts.remove(&number);
+            continue;
+        };
+        let named: BTreeMap<String, &SensorState> =
+            part.iter().map(|(name, state)| (name.to_string(), state)).collect();
+        let json = serde_json::to_vec(&named).map_err(|error| {
+            CheckpointError::Damaged(format!("part {number}"), error.to_string())
+        })?;
+        parts.insert(number, chunks.add(Bytes::from(json)));
     }
-    Ok(sensors)
+    Ok(parts)
+}
+
+fn read_part(chunk: &str, bytes: &[u8]) -> Result<Part, CheckpointError> {
+    let named: BTreeMap<String, SensorState> = read(chunk, bytes)?;
+    Ok(named.into_iter().map(|(name, state)| (object_name(&name), state)).collect())
+}
+
+fn read<T: serde::de::DeserializeOwned>(chunk: &str, bytes: &[u8]) -> Result<T, CheckpointError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| CheckpointError::Damaged(chunk.to_owned(), error.to_string()))
+}
+
+fn object_name(text: &str) -> ObjectName {
+    let (namespace, name) = text.split_once('/').unwrap_or(("", text));
+    ObjectName::new(namespace, name)
 }
 
 #[expect(clippy::expect_used, reason = "a manifest has string keys only")]

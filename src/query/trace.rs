@@ -127,7 +127,7 @@ impl Chain {
                     || workflow(&outcome.kind).is_some_and(|(_, name)| knows(name))
                     || matches!(&outcome.kind, OutcomeKind::Operator { subject, .. } if knows(subject))
             }
-            Record::Time(_) | Record::Plan { .. } => false,
+            Record::Time(_) | Record::Plan { .. } | Record::Clear { .. } => false,
         }
     }
 
@@ -156,7 +156,7 @@ impl Chain {
                     self.learn(name);
                 }
             }
-            Record::Time(_) | Record::Plan { .. } => {}
+            Record::Time(_) | Record::Plan { .. } | Record::Clear { .. } => {}
         }
         self.found.insert((log, position), record);
     }
@@ -301,7 +301,7 @@ fn ids(record: &Record, mut see: impl FnMut(&str)) {
                 see(name);
             }
         }
-        Record::Time(_) | Record::Plan { .. } => {}
+        Record::Time(_) | Record::Plan { .. } | Record::Clear { .. } => {}
     }
 }
 

@@ -9,6 +9,7 @@ use tripline_config::{FieldPath, Problem, Severity};
 use tripline_event::{DefinitionHash, EventKey, ObjectName, TriggerName};
 
 use super::plan::{Dependency, Recurrence, Sensor, Trigger};
+use super::targets::Targets;
 use crate::codes;
 use crate::condition::Condition;
 use crate::definition::{self, EventDependency, SensorSpec};
@@ -86,13 +87,14 @@ fn dependencies(
         let (filter, found) = Filter::compile(dependency);
         problems.extend(found.into_iter().map(|problem| problem.below(&at)));
         compiled.push(Dependency {
-            name: dependency.name.clone(),
+            name: dependency.name.as_str().into(),
             key: EventKey::new(
                 &sensor.namespace,
                 &dependency.event_source_name,
                 &dependency.event_name,
             ),
             filter,
+            untransformed: dependency.transform.is_none(),
             fingerprint: fingerprint(dependency),
         });
     }
@@ -162,7 +164,8 @@ fn triggers(
         let expires_after = expires_after(trigger, &at, calendar, problems);
         if let Some(condition) = condition {
             let name = TriggerName::new(sensor, &template.name);
-            compiled.push(Trigger { name, condition, expires_after, resets });
+            let targets = Targets::compile(trigger, &condition, &at, problems);
+            compiled.push(Trigger { name, condition, expires_after, resets, targets });
         }
     }
     compiled

@@ -1,8 +1,8 @@
 //! Decides which actions follow from the records of the EVENTS log.
 //!
 //! The evaluator is shown each record once, in log order, and returns the actions that
-//! it completes. It reads the log for all sensors at once: an index leads from an event
-//! to the dependencies that name it.
+//! it completes. It reads the log for all sensors at once: an index leads from an event,
+//! and from values in it, to the dependencies that may let it through.
 //!
 //! Promises: the same records in the same order give the same actions with the same
 //! ids, wherever in the log it was restarted from a checkpoint; a record that was applied
@@ -12,29 +12,37 @@
 //! Not here: reading the log, writing checkpoints, carrying actions out, any clock.
 
 pub mod compile;
+pub mod conditions;
+mod index;
 pub mod plan;
 pub mod recorder;
 pub mod state;
+pub mod tally;
+pub mod targets;
 pub mod window;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tripline_event::{
-    Action, ActionEvent, ActionId, Event, EventId, EventKey, EventsRecord, Position,
-};
+use tripline_event::{Action, ActionId, Event, EventId, EventKey, EventsRecord, Position};
 
 pub use compile::Calendar;
+pub use conditions::{Conditions, Part};
 pub use plan::{Dependency, Plan, Recurrence, Sensor, Trigger};
-pub use recorder::{Off, Recorder};
-pub use state::{Held, SensorState, State, TriggerState};
+pub use recorder::{Off, Recorder, Shared};
+pub use state::{Held, HeldEvent, SensorState, State, TriggerState};
+pub use tally::{Tally, Verdicts};
+pub use targets::Targets;
 
+use self::index::DependencyId;
 use crate::filter::Trace;
 use crate::view::EventView;
 
-/// The version of the rules by which is decided. A checkpoint names it.
-pub const VERSION: u32 = 1;
+/// The version of the rules by which is decided, and of the state that they make. A
+/// checkpoint names it. 2: conditions are written in parts, and an operator may clear them.
+pub const VERSION: u32 = 2;
 
 /// The state of all sensors at a place in the log, and the plan that is in force there.
 #[derive(Debug)]
@@ -42,6 +50,7 @@ pub struct Evaluator {
     plan: Arc<Plan>,
     state: State,
     resets: Resets,
+    tally: Arc<Tally>,
 }
 
 /// What follows from one record.
@@ -72,7 +81,8 @@ type Resets = BTreeMap<(Timestamp, usize, usize), ()>;
 impl Evaluator {
     /// The evaluator at the place of `state`, under the plan that is in force there.
     pub fn new(plan: Arc<Plan>, state: State) -> Self {
-        let mut evaluator = Self { plan, state, resets: Resets::new() };
+        let tally = Arc::new(Tally::new(Arc::clone(&plan)));
+        let mut evaluator = Self { plan, state, resets: Resets::new(), tally };
         evaluator.schedule_resets();
         evaluator
     }
@@ -85,6 +95,12 @@ impl Evaluator {
     /// What is remembered.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// What became of events at each dependency since this evaluator was made. It counts
+    /// for the plan in force: after a [`Self::switch`] there is another one.
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.tally
     }
 
     /// What is remembered, to write it down.
@@ -108,6 +124,7 @@ impl Evaluator {
         self.state.watermark = position;
         if plan.number > self.plan.number {
             self.state.adapt(&plan);
+            self.tally = Arc::new(self.tally.next(Arc::clone(&plan)));
             self.plan = plan;
             self.schedule_resets();
         }
@@ -128,6 +145,10 @@ impl Evaluator {
         self.state.watermark = position;
         match record {
             EventsRecord::Event(event) => self.decide(position, event, recorder),
+            EventsRecord::Clear { sensor, dependency, .. } => {
+                self.state.clear(sensor, dependency.as_deref());
+                Decisions::default()
+            }
             EventsRecord::Time(_) | EventsRecord::Plan { .. } => Decisions::default(),
         }
     }
@@ -151,19 +172,69 @@ impl Evaluator {
         }
         let mut decisions = Decisions::default();
         let plan = Arc::clone(&self.plan);
-        let view = EventView::of(event);
-        for interest in plan.interests(&event.key) {
-            let sensor = &plan.sensors()[interest.sensor];
-            let passed = passed(sensor, &interest.dependencies, &view, recorder);
-            if passed.is_empty() {
-                continue;
-            }
+        let arrival = Arrival { event, position, held: OnceCell::new() };
+        for (sensor, passed) in self.passed(&plan, event, recorder) {
             for trigger in &sensor.triggers {
-                let mut step = Step { state: &mut self.state, sensor, trigger, event, position };
+                let mut step = Step { state: &mut self.state, sensor, trigger, arrival: &arrival };
                 step.run(&passed, recorder, &mut decisions.actions);
             }
         }
         decisions
+    }
+
+    /// The sensors with dependencies whose filters let the event through, in their order,
+    /// with the places of these dependencies.
+    fn passed<'p, R: Recorder>(
+        &self,
+        plan: &'p Plan,
+        event: &Event,
+        recorder: &mut R,
+    ) -> Vec<(&'p Sensor, Vec<usize>)> {
+        let Some(routes) = plan.routes(&event.key) else { return Vec::new() };
+        let view = EventView::of(event);
+        let reached = if R::ON {
+            // Each filter is to say itself what it saw.
+            routes.all().to_vec()
+        } else {
+            routes.reached(&view, |group| {
+                self.tally.count(group.slot);
+                let (sensor, dependency) = plan.owner(group.first);
+                let dependency = &sensor.dependencies[dependency];
+                let (error, count) = (&group.error, group.count);
+                recorder.shared(&Shared { error, count, sensor, dependency });
+            })
+        };
+        let mut passed: Vec<(&Sensor, Vec<usize>)> = Vec::new();
+        for place in reached {
+            let (sensor, dependency) = plan.owner(place);
+            if !self.asked(place, sensor, dependency, &view, recorder) {
+                continue;
+            }
+            match passed.last_mut().filter(|(last, _)| std::ptr::eq(*last, sensor)) {
+                Some((_, dependencies)) => dependencies.push(dependency),
+                None => passed.push((sensor, vec![dependency])),
+            }
+        }
+        self.tally.count(routes.evaluated);
+        passed
+    }
+
+    /// Whether the filter of a dependency lets the event through.
+    fn asked<R: Recorder>(
+        &self,
+        place: DependencyId,
+        sensor: &Sensor,
+        dependency: usize,
+        view: &EventView<'_>,
+        recorder: &mut R,
+    ) -> bool {
+        let dependency = &sensor.dependencies[dependency];
+        let mut trace = R::ON.then(Trace::default);
+        let verdict = dependency.filter.evaluate(view, trace.as_mut());
+        let passed = verdict.pass;
+        self.tally.asked(place, &verdict);
+        recorder.filtered(sensor, dependency, &verdict, trace);
+        passed
     }
 
     /// Everything that is due by `at` happens, in the order of its time.
@@ -202,22 +273,27 @@ fn next_reset(trigger: &Trigger, after: Timestamp) -> Option<Timestamp> {
     trigger.resets.iter().filter_map(|reset| reset.next_after(after)).min()
 }
 
-/// Those of `dependencies` whose filter lets the event through.
-fn passed<R: Recorder>(
-    sensor: &Sensor,
-    dependencies: &[usize],
-    view: &EventView<'_>,
-    recorder: &mut R,
-) -> Vec<usize> {
-    let pass = |index: &usize| {
-        let dependency = &sensor.dependencies[*index];
-        let mut trace = R::ON.then(Trace::default);
-        let verdict = dependency.filter.evaluate(view, trace.as_mut());
-        let passed = verdict.pass;
-        recorder.filtered(sensor, dependency, &verdict, trace);
-        passed
-    };
-    dependencies.iter().copied().filter(pass).collect()
+/// An event that is being decided upon.
+struct Arrival<'a> {
+    event: &'a Event,
+    position: Position,
+    /// What is remembered of it, made when it is first needed.
+    held: OnceCell<Arc<HeldEvent>>,
+}
+
+impl Arrival<'_> {
+    fn held(&self) -> Arc<HeldEvent> {
+        let made = || {
+            Arc::new(HeldEvent {
+                key: self.event.key.clone(),
+                id: self.event.id.clone(),
+                position: self.position,
+                correlation: self.event.links.correlation.clone(),
+                links: self.event.links.clone(),
+            })
+        };
+        Arc::clone(self.held.get_or_init(made))
+    }
 }
 
 /// One event at one trigger.
@@ -225,8 +301,7 @@ struct Step<'a> {
     state: &'a mut State,
     sensor: &'a Sensor,
     trigger: &'a Trigger,
-    event: &'a Event,
-    position: Position,
+    arrival: &'a Arrival<'a>,
 }
 
 impl Step<'_> {
@@ -237,18 +312,16 @@ impl Step<'_> {
             if !passed.contains(&dependency) {
                 continue;
             }
-            if let Some(action) = self.satisfy(dependency, recorder) {
-                actions.push(action);
-            }
+            actions.extend(self.satisfy(dependency, recorder));
         }
     }
 
-    fn satisfy<R: Recorder>(&mut self, dependency: usize, recorder: &mut R) -> Option<Action> {
+    fn satisfy<R: Recorder>(&mut self, dependency: usize, recorder: &mut R) -> Vec<Action> {
         let (sensor, trigger) = (self.sensor, self.trigger);
         let arrived = self.held(dependency);
         let name = &sensor.dependencies[dependency].name;
         if !trigger.condition.requires_and() {
-            return Some(self.fire(BTreeMap::from([(name.clone(), arrived)]), recorder));
+            return self.fire(&BTreeMap::from([(Arc::clone(name), arrived)]), recorder);
         }
         let held = self.state.held(&sensor.name, &trigger.name.trigger);
         let is_there = |other: usize| {
@@ -258,54 +331,64 @@ impl Step<'_> {
         if !trigger.condition.holds(is_there) {
             recorder.waits(sensor, trigger, name, held);
             self.state.hold(sensor, &trigger.name.trigger, arrived);
-            return None;
+            return Vec::new();
         }
         let mut events = self.state.release(&sensor.name, &trigger.name.trigger);
-        events.insert(name.clone(), arrived);
-        Some(self.fire(events, recorder))
+        events.insert(Arc::clone(name), arrived);
+        self.fire(&events, recorder)
     }
 
     fn held(&self, dependency: usize) -> Held {
         let dependency = &self.sensor.dependencies[dependency];
         Held {
-            event: ActionEvent {
-                dependency: dependency.name.clone(),
-                key: self.event.key.clone(),
-                id: self.event.id.clone(),
-                position: self.position,
-                correlation: self.event.links.correlation.clone(),
-            },
-            links: self.event.links.clone(),
+            name: Arc::clone(&dependency.name),
+            event: self.arrival.held(),
             dependency: dependency.fingerprint,
             since: self.state.log_time,
         }
     }
 
-    fn fire<R: Recorder>(&self, events: BTreeMap<String, Held>, recorder: &mut R) -> Action {
-        let trigger = self.trigger;
-        let identities = events
-            .values()
-            .map(|held| (held.event.dependency.as_str(), &held.event.key, &held.event.id));
+    /// One action, or one for each target that the trigger names.
+    fn fire<R: Recorder>(
+        &self,
+        events: &BTreeMap<Arc<str>, Held>,
+        recorder: &mut R,
+    ) -> Vec<Action> {
+        let (trigger, event) = (self.trigger, self.arrival.event);
+        let identities = events.values().map(|held| (&*held.name, &held.event.key, &held.event.id));
         let id = ActionId::new(&trigger.name, identities, 0);
-        let hops = events.values().map(|held| held.links.hops).max().unwrap_or_default();
-        let mut links = self.event.links.clone();
+        let hops = events.values().map(|held| held.event.links.hops).max().unwrap_or_default();
+        let mut links = event.links.clone();
         links.hops = hops.saturating_add(1);
-        links.causation = Some(self.event.id.to_string());
+        links.causation = Some(event.id.to_string());
         let now = self.state.log_time;
         let action = Action {
             id,
             trigger: trigger.name.clone(),
             definition: self.sensor.definition.clone(),
-            events: events.into_values().map(|held| held.event).collect(),
-            cause: self.position,
+            events: events.values().map(Held::action_event).collect(),
+            cause: self.arrival.position,
             links,
             decided_at: now,
             expires_at: now.saturating_add(trigger.expires_after).unwrap_or(Timestamp::MAX),
             generation: 0,
             round: 0,
             attempted: false,
+            target: None,
         };
         recorder.fired(self.sensor, trigger, &action);
-        action
+        let at = |target: String| Action { target: Some(target), ..action.clone() };
+        match &trigger.targets {
+            Targets::Unnamed => vec![action],
+            Targets::FromEvent(path) => vec![at(Targets::named_by(path, event))],
+            Targets::Named(names) => match names.as_slice() {
+                [only] => vec![at(only.clone())],
+                // Each has an id of its own.
+                several => several
+                    .iter()
+                    .map(|name| Action { id: action.id.at(name), ..at(name.clone()) })
+                    .collect(),
+            },
+        }
     }
 }

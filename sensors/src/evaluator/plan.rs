@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tripline_event::{DefinitionHash, EventKey, ObjectName, TriggerName};
 
+use super::index::{Builder, DependencyId, Routes, Slot};
+use super::targets::Targets;
 use crate::condition::Condition;
 use crate::definition::SensorSpec;
-use crate::filter::Filter;
+use crate::filter::{Filter, Step};
 
 /// Times that repeat: a cron expression in a zone. Given to the evaluator from outside,
 /// which has no calendar of its own.
@@ -26,16 +29,13 @@ pub struct Plan {
     pub number: u64,
     sensors: Vec<Arc<Sensor>>,
     by_name: HashMap<ObjectName, usize>,
-    by_event: HashMap<EventKey, Vec<Interest>>,
-}
-
-/// A sensor's dependencies on one event.
-#[derive(Debug)]
-pub struct Interest {
-    /// The sensor, by its place in the plan.
-    pub sensor: usize,
-    /// Those of its dependencies that name the event, by their places.
-    pub dependencies: Vec<usize>,
+    routes: HashMap<EventKey, Routes>,
+    /// Of each sensor, the number of its first dependency; dependencies are numbered
+    /// through, in the order of the sensors. At the end, how many there are.
+    first: Vec<DependencyId>,
+    /// The counters that several dependencies share, by dependency.
+    shared: Vec<(DependencyId, Slot)>,
+    slots: Slot,
 }
 
 /// A sensor that can decide. There is no other way to make one than to compile a
@@ -60,11 +60,13 @@ pub struct Sensor {
 #[derive(Debug)]
 pub struct Dependency {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// The event that it names.
     pub key: EventKey,
     /// What the event must look like.
     pub filter: Filter,
+    /// The filter sees the payload as it is, and not what a transform makes of it.
+    pub untransformed: bool,
     /// Differs when anything in the definition of the dependency differs.
     pub fingerprint: u64,
 }
@@ -80,6 +82,8 @@ pub struct Trigger {
     pub expires_after: SignedDuration,
     /// When everything that is held for it is forgotten.
     pub resets: Vec<Arc<dyn Recurrence>>,
+    /// Where its actions are carried out.
+    pub targets: Targets,
 }
 
 impl Sensor {
@@ -90,7 +94,14 @@ impl Sensor {
 
     /// The dependency of that name, and its place.
     pub fn dependency(&self, name: &str) -> Option<(usize, &Dependency)> {
-        self.dependencies.iter().enumerate().find(|(_, dependency)| dependency.name == name)
+        self.dependencies.iter().enumerate().find(|(_, dependency)| &*dependency.name == name)
+    }
+}
+
+impl Dependency {
+    /// The filters that an index can decide.
+    fn steps(&self) -> Vec<Step<'_>> {
+        if self.untransformed { self.filter.steps() } else { Vec::new() }
     }
 }
 
@@ -100,19 +111,29 @@ impl Plan {
     pub fn new(number: u64, mut sensors: Vec<Arc<Sensor>>) -> Self {
         sensors.sort_by(|a, b| a.name.cmp(&b.name));
         sensors.dedup_by(|a, b| a.name == b.name);
-        let mut by_event: HashMap<EventKey, Vec<Interest>> = HashMap::new();
-        for (place, sensor) in sensors.iter().enumerate() {
-            for (index, dependency) in sensor.dependencies.iter().enumerate() {
-                let interests = by_event.entry(dependency.key.clone()).or_default();
-                match interests.last_mut().filter(|last| last.sensor == place) {
-                    Some(last) => last.dependencies.push(index),
-                    None => interests.push(Interest { sensor: place, dependencies: vec![index] }),
-                }
+        let mut first = Vec::with_capacity(sensors.len() + 1);
+        let mut next: DependencyId = 0;
+        let mut by_event: HashMap<&EventKey, Vec<_>> = HashMap::new();
+        for sensor in &sensors {
+            first.push(next);
+            for dependency in &sensor.dependencies {
+                let steps = dependency.steps();
+                by_event.entry(&dependency.key).or_default().push((next, steps));
+                next += 1;
             }
         }
+        first.push(next);
+        let mut builder = Builder::default();
+        let routes = by_event
+            .into_iter()
+            .map(|(key, dependencies)| (key.clone(), builder.routes(dependencies)))
+            .collect();
+        let Builder { slots, mut shared } = builder;
+        shared.sort_unstable();
+        shared.shrink_to_fit();
         let by_name =
             sensors.iter().enumerate().map(|(at, sensor)| (sensor.name.clone(), at)).collect();
-        Self { number, sensors, by_name, by_event }
+        Self { number, sensors, by_name, routes, first, shared, slots }
     }
 
     /// All sensors, in the order of their names.
@@ -126,7 +147,35 @@ impl Plan {
     }
 
     /// Who wants this event.
-    pub fn interests(&self, key: &EventKey) -> &[Interest] {
-        self.by_event.get(key).map_or(&[], Vec::as_slice)
+    pub(super) fn routes(&self, key: &EventKey) -> Option<&Routes> {
+        self.routes.get(key)
+    }
+
+    /// Whose dependency that is, and which of them.
+    pub(super) fn owner(&self, dependency: DependencyId) -> (&Sensor, usize) {
+        let place = self.first.partition_point(|first| *first <= dependency) - 1;
+        (&self.sensors[place], (dependency - self.first[place]) as usize)
+    }
+
+    /// The dependencies of a sensor.
+    pub(super) fn dependencies(&self, sensor: &ObjectName) -> Range<DependencyId> {
+        self.by_name.get(sensor).map_or(0..0, |&at| self.first[at]..self.first[at + 1])
+    }
+
+    /// How many dependencies there are.
+    pub(super) fn dependency_count(&self) -> usize {
+        self.first.last().map_or(0, |count| *count as usize)
+    }
+
+    /// How many counters its routes have.
+    pub(super) fn slots(&self) -> usize {
+        self.slots as usize
+    }
+
+    /// The counters of errors that this dependency shares with others.
+    pub(super) fn shared(&self, dependency: DependencyId) -> impl Iterator<Item = Slot> {
+        let from = self.shared.partition_point(|(other, _)| *other < dependency);
+        let of_it = self.shared[from..].iter().take_while(move |(other, _)| *other == dependency);
+        of_it.map(|(_, slot)| *slot)
     }
 }

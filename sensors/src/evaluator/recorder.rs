@@ -2,6 +2,7 @@
 //! run are the same code.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tripline_event::Action;
 
@@ -14,7 +15,8 @@ pub trait Recorder {
     /// Filters are to keep a trace of the values that they see.
     const ON: bool;
 
-    /// A dependency's filter looked at the event.
+    /// A dependency's filter looked at the event. While filters keep no trace, those that
+    /// the index decides are not asked; [`super::Tally`] counts them all the same.
     fn filtered(
         &mut self,
         sensor: &Sensor,
@@ -23,17 +25,36 @@ pub trait Recorder {
         trace: Option<Trace>,
     );
 
+    /// The index found an error of several dependencies at once. Never told while filters
+    /// keep a trace: then each tells its own.
+    fn shared(&mut self, error: &Shared<'_>) {
+        let _ = error;
+    }
+
     /// The condition does not hold yet; `held` is what it had before this event.
     fn waits(
         &mut self,
         sensor: &Sensor,
         trigger: &Trigger,
         dependency: &str,
-        held: Option<&BTreeMap<String, Held>>,
+        held: Option<&BTreeMap<Arc<str>, Held>>,
     );
 
     /// The condition held.
     fn fired(&mut self, sensor: &Sensor, trigger: &Trigger, action: &Action);
+}
+
+/// An error of several dependencies at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared<'a> {
+    /// What could not be evaluated.
+    pub error: &'a Arc<str>,
+    /// How many dependencies there are.
+    pub count: usize,
+    /// The sensor of one of them.
+    pub sensor: &'a Sensor,
+    /// One of them.
+    pub dependency: &'a Dependency,
 }
 
 /// Records nothing and costs nothing.
@@ -45,7 +66,7 @@ impl Recorder for Off {
 
     fn filtered(&mut self, _: &Sensor, _: &Dependency, _: &Verdict, _: Option<Trace>) {}
 
-    fn waits(&mut self, _: &Sensor, _: &Trigger, _: &str, _: Option<&BTreeMap<String, Held>>) {}
+    fn waits(&mut self, _: &Sensor, _: &Trigger, _: &str, _: Option<&BTreeMap<Arc<str>, Held>>) {}
 
     fn fired(&mut self, _: &Sensor, _: &Trigger, _: &Action) {}
 }

@@ -1,12 +1,14 @@
 //! What the evaluator remembers between two records, and how it is written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tripline_event::event::Links;
-use tripline_event::{ActionEvent, ObjectName, Position};
+use tripline_event::{ActionEvent, CorrelationId, EventId, EventKey, ObjectName, Position};
 
+use super::conditions::{Conditions, Part};
 use super::plan::{Plan, Sensor};
 use super::window::Window;
 
@@ -21,11 +23,9 @@ pub struct State {
     /// The greatest time of all records up to the watermark.
     pub log_time: Timestamp,
     /// Half-met conditions.
-    pub sensors: BTreeMap<ObjectName, SensorState>,
+    pub conditions: Conditions,
     /// The events of the last 24 hours, by identity.
     pub window: Window,
-    /// The sensors whose state changed since this was last emptied.
-    pub dirty: BTreeSet<ObjectName>,
 }
 
 /// What is remembered of one sensor. A sensor of which nothing is remembered has none.
@@ -44,22 +44,85 @@ pub struct SensorState {
 #[serde(rename_all = "camelCase")]
 pub struct TriggerState {
     /// The latest event of each dependency that was seen since the condition last held.
-    pub held: BTreeMap<String, Held>,
+    pub held: BTreeMap<Arc<str>, Held>,
 }
 
 /// An event that waits for others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(from = "HeldWire", into = "HeldWire")]
 pub struct Held {
-    /// The event, as a reference into the log.
-    pub event: ActionEvent,
-    /// Its links, for the action that it may take part in.
-    pub links: Links,
+    /// The dependency's name.
+    pub name: Arc<str>,
+    /// The event, as a reference into the log. Who holds the same event shares it.
+    pub event: Arc<HeldEvent>,
     /// What the dependency was when it let the event through: an event is kept over a
     /// change of the plan only while this stays the same.
     pub dependency: u64,
     /// Log time at which it was held.
     pub since: Timestamp,
+}
+
+/// What is remembered of an event that is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldEvent {
+    /// Its namespace, event source and name.
+    pub key: EventKey,
+    /// Its id.
+    pub id: EventId,
+    /// Where it stands in the EVENTS log.
+    pub position: Position,
+    /// Its correlation id.
+    pub correlation: CorrelationId,
+    /// Its links, for the action that it may take part in.
+    pub links: Links,
+}
+
+/// How [`Held`] is written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HeldWire {
+    event: ActionEvent,
+    links: Links,
+    dependency: u64,
+    since: Timestamp,
+}
+
+impl From<HeldWire> for Held {
+    fn from(wire: HeldWire) -> Self {
+        let ActionEvent { dependency: name, key, id, position, correlation } = wire.event;
+        let event = HeldEvent { key, id, position, correlation, links: wire.links };
+        Self {
+            name: name.into(),
+            event: event.into(),
+            dependency: wire.dependency,
+            since: wire.since,
+        }
+    }
+}
+
+impl From<Held> for HeldWire {
+    fn from(held: Held) -> Self {
+        Self {
+            event: held.action_event(),
+            links: held.event.links.clone(),
+            dependency: held.dependency,
+            since: held.since,
+        }
+    }
+}
+
+impl Held {
+    /// The event, as an action names it.
+    pub fn action_event(&self) -> ActionEvent {
+        let HeldEvent { key, id, position, correlation, .. } = &*self.event;
+        ActionEvent {
+            dependency: self.name.as_ref().to_owned(),
+            key: key.clone(),
+            id: id.clone(),
+            position: *position,
+            correlation: correlation.clone(),
+        }
+    }
 }
 
 impl State {
@@ -68,9 +131,8 @@ impl State {
         Self {
             watermark: origin,
             log_time: Timestamp::UNIX_EPOCH,
-            sensors: BTreeMap::new(),
+            conditions: Conditions::default(),
             window: Window::default(),
-            dirty: BTreeSet::new(),
         }
     }
 
@@ -79,63 +141,81 @@ impl State {
         self.log_time = self.log_time.max(at);
     }
 
-    /// The lowest position that a half-met condition still needs.
-    pub fn lowest_held(&self) -> Option<Position> {
-        self.sensors
-            .values()
-            .flat_map(|sensor| sensor.triggers.values())
-            .flat_map(|trigger| trigger.held.values())
-            .map(|held| held.event.position)
-            .min()
+    /// Puts conditions that were written back into their place. Events that several
+    /// conditions hold are in memory once, as they were.
+    pub fn restore(&mut self, parts: impl IntoIterator<Item = Part>) {
+        let mut events: HashMap<Position, Arc<HeldEvent>> = HashMap::new();
+        for mut part in parts {
+            let triggers = part.values_mut().flat_map(|sensor| sensor.triggers.values_mut());
+            for held in triggers.flat_map(|trigger| trigger.held.values_mut()) {
+                let event = events.entry(held.event.position).or_insert_with(|| held.event.clone());
+                if *event == held.event {
+                    held.event = Arc::clone(event);
+                }
+            }
+            self.conditions.restore(part);
+        }
     }
 
     /// Holds `held` for a dependency of a trigger, in place of an older event of it.
     pub fn hold(&mut self, sensor: &Sensor, trigger: &str, held: Held) {
-        let state = self.sensors.entry(sensor.name.clone()).or_default();
-        let state = state.triggers.entry(trigger.to_owned()).or_default();
-        state.held.insert(held.event.dependency.clone(), held);
-        self.dirty.insert(sensor.name.clone());
+        self.conditions.change(&sensor.name, |state| {
+            let state = match state.triggers.get_mut(trigger) {
+                Some(state) => state,
+                None => state.triggers.entry(trigger.to_owned()).or_default(),
+            };
+            state.held.insert(Arc::clone(&held.name), held);
+        });
     }
 
     /// The events that are held for a trigger.
-    pub fn held(&self, sensor: &ObjectName, trigger: &str) -> Option<&BTreeMap<String, Held>> {
-        self.sensors.get(sensor)?.triggers.get(trigger).map(|state| &state.held)
+    pub fn held(&self, sensor: &ObjectName, trigger: &str) -> Option<&BTreeMap<Arc<str>, Held>> {
+        self.conditions.get(sensor)?.triggers.get(trigger).map(|state| &state.held)
     }
 
     /// Takes all that is held for a trigger.
-    pub fn release(&mut self, sensor: &ObjectName, trigger: &str) -> BTreeMap<String, Held> {
-        let Some(state) = self.sensors.get_mut(sensor) else { return BTreeMap::new() };
-        let Some(taken) = state.triggers.remove(trigger) else { return BTreeMap::new() };
-        if state.triggers.is_empty() {
-            self.sensors.remove(sensor);
+    pub fn release(&mut self, sensor: &ObjectName, trigger: &str) -> BTreeMap<Arc<str>, Held> {
+        if self.held(sensor, trigger).is_none() {
+            return BTreeMap::new();
         }
-        self.dirty.insert(sensor.clone());
-        taken.held
+        let taken = self.conditions.change(sensor, |state| state.triggers.remove(trigger));
+        taken.map(|taken| taken.held).unwrap_or_default()
+    }
+
+    /// Forgets what a sensor holds: of one dependency, or all. Where it holds nothing,
+    /// nothing changes.
+    pub fn clear(&mut self, sensor: &ObjectName, dependency: Option<&str>) {
+        let Some(state) = self.conditions.get(sensor) else { return };
+        let holds = |held: &BTreeMap<Arc<str>, Held>| {
+            dependency.is_none_or(|dependency| held.contains_key(dependency))
+        };
+        if !state.triggers.values().any(|trigger| holds(&trigger.held)) {
+            return;
+        }
+        self.conditions.change(sensor, |state| match dependency {
+            None => state.triggers.clear(),
+            Some(dependency) => state.triggers.retain(|_, trigger| {
+                trigger.held.remove(dependency);
+                !trigger.held.is_empty()
+            }),
+        });
     }
 
     /// Adapts what is held to another plan. An event stays held where its dependency is
     /// the same and its trigger's condition still names it; what a removed sensor held
     /// stays for [`KEPT_AFTER_REMOVAL`].
     pub fn adapt(&mut self, plan: &Plan) {
-        let Self { sensors, dirty, log_time, .. } = self;
-        sensors.retain(|name, state| {
-            let before = state.clone();
+        let log_time = self.log_time;
+        self.conditions.retain(|name, state| {
             match plan.sensor(name) {
                 Some(sensor) => {
                     state.removed_at = None;
                     retain_unchanged(state, sensor);
                 }
-                None if state.removed_at.is_none() => state.removed_at = Some(*log_time),
+                None if state.removed_at.is_none() => state.removed_at = Some(log_time),
                 None => {}
             }
-            let kept = !state.triggers.is_empty()
-                && state
-                    .removed_at
-                    .is_none_or(|at| log_time.duration_since(at) <= KEPT_AFTER_REMOVAL);
-            if !kept || *state != before {
-                dirty.insert(name.clone());
-            }
-            kept
+            state.removed_at.is_none_or(|at| log_time.duration_since(at) <= KEPT_AFTER_REMOVAL)
         });
     }
 }

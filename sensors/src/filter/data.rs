@@ -14,6 +14,8 @@ use crate::path::{Found, Kind, Path, quote};
 use crate::template::{Context, Template};
 use crate::view::EventView;
 
+pub(crate) mod index;
+
 /// The `data` filters of a dependency.
 #[derive(Clone, Debug)]
 pub(super) struct Data {
