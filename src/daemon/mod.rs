@@ -5,6 +5,7 @@
 //! changed files, and stops in one grace period: event sources first, then the executor,
 //! then the evaluator with a checkpoint.
 
+pub mod bus;
 mod control;
 pub mod counts;
 pub mod health;
@@ -31,7 +32,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tripline_bus::Bus;
-use tripline_bus::embedded::{EmbeddedBus, OpenOptions};
 use tripline_config::{Diagnostic, Input, Secrets};
 use tripline_event::{Clock, SystemClock, Timestamp};
 use tripline_eventsources::{SourceContext, SourceSettings, Sources};
@@ -82,6 +82,8 @@ pub struct Options {
     pub secrets_from_environment: bool,
     /// Where workflows and objects go.
     pub targets: TargetChoice,
+    /// Which event bus.
+    pub bus: bus::BusChoice,
     /// Refuse to start if anything in the files is refused.
     pub strict: bool,
     /// Take changed files up while running.
@@ -107,6 +109,7 @@ impl Options {
             secrets_folder: None,
             secrets_from_environment: false,
             targets: TargetChoice::default(),
+            bus: bus::BusChoice::default(),
             strict: false,
             watch: true,
             grace: Duration::from_secs(25),
@@ -128,7 +131,8 @@ pub struct Daemon {
 
 /// What the parts of the daemon share.
 pub(crate) struct Shared {
-    pub(crate) bus: Arc<EmbeddedBus>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) backend: bus::OpenBus,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) engine: EngineHandle,
     pub(crate) sources: Sources,
@@ -174,13 +178,14 @@ impl Daemon {
     /// What keeps it from starting: the data directory, a damaged store, a port of its own.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let bus = Arc::new(open(&options).await?);
         let definitions = Arc::new(Definitions::default());
         let configuration = first_configuration(&options, &definitions)?;
         let secrets = Arc::new(SecretStore::new(secrets(&options)));
         for diagnostic in secrets.replace_documents(&configuration.secrets) {
             tracing::warn!("{diagnostic}");
         }
+        let backend = bus::open(&options, &configuration, &secrets).await?;
+        let bus = backend.bus();
         let metrics = Arc::new(Metrics::new(options.targets.default_target()));
         let counts = Arc::new(Counts::default());
         let notes = Arc::new(Notes::new(Arc::clone(&clock)));
@@ -193,7 +198,7 @@ impl Daemon {
         });
         let targets = Arc::new(Targets::new(
             options.targets.clone(),
-            Arc::clone(&bus) as _,
+            Arc::clone(&bus),
             Arc::clone(&secrets) as _,
             Arc::clone(&clock),
         )?);
@@ -201,7 +206,7 @@ impl Daemon {
         definitions.set_routes(targets.apply(&configuration));
         let pauses = pauses::Loaded::from(&*bus).await?;
         let engine = Engine::start(EngineParts {
-            bus: Arc::clone(&bus) as _,
+            bus: Arc::clone(&bus),
             clock: Arc::clone(&clock),
             ids: Arc::new(RandomIds),
             definitions: Arc::clone(&definitions),
@@ -225,6 +230,7 @@ impl Daemon {
         });
         let shared = Arc::new(Shared {
             bus: Arc::clone(&bus),
+            backend,
             clock: Arc::clone(&clock),
             engine: EngineHandle {
                 ingest: Arc::clone(&engine.ingest),
@@ -244,12 +250,13 @@ impl Daemon {
             configuration: ArcSwap::default(),
             held: Mutex::new(None),
             reloading: tokio::sync::Mutex::new(()),
-            pauses: Pauses::new(Arc::clone(&bus) as _, &engine.executor, pauses),
+            pauses: Pauses::new(Arc::clone(&bus), &engine.executor, pauses),
             started_at: clock.now(),
             stopping: stop.clone(),
         });
         let configuration = shared.with_last_good_versions(configuration).await?;
         shared.put_in_force(configuration).await?;
+        shared.targets.resume().await?;
         let tasks = TaskTracker::new();
         let mut daemon = Self {
             engine,
@@ -265,7 +272,7 @@ impl Daemon {
     }
 
     async fn serve(&mut self, options: &Options, notes: Arc<Notes>) -> anyhow::Result<()> {
-        let bus: Arc<dyn Bus> = Arc::clone(&self.shared.bus) as _;
+        let bus = Arc::clone(&self.shared.bus);
         let stop = self.stop.clone();
         self.tasks.spawn(async move { notes.run(bus, stop).await });
         if let Some(address) = options.operations {
@@ -318,7 +325,7 @@ impl Daemon {
 
     /// The logs and the state.
     pub fn bus(&self) -> Arc<dyn Bus> {
-        Arc::clone(&self.shared.bus) as _
+        Arc::clone(&self.shared.bus)
     }
 
     /// Runs until `stop`, or until the engine cannot go on; then stops everything.
@@ -358,6 +365,7 @@ impl Daemon {
         let sources = tokio::time::timeout(self.grace / 4, self.shared.sources.shutdown()).await;
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
         let engine = self.engine.stop(left).await;
+        self.shared.targets.stop().await;
         self.stop.cancel();
         self.tasks.close();
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
@@ -372,13 +380,6 @@ impl Daemon {
         tracing::info!("stopped");
         Ok(())
     }
-}
-
-async fn open(options: &Options) -> anyhow::Result<EmbeddedBus> {
-    let data = options.data.clone();
-    let open = OpenOptions { lock_wait: options.lock_wait, ..OpenOptions::default() };
-    let opened = tokio::task::spawn_blocking(move || EmbeddedBus::open(&data, &open)).await;
-    Ok(opened.context("opening the data directory failed")??)
 }
 
 fn first_configuration(

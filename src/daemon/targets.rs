@@ -41,6 +41,8 @@ pub struct Targets {
     choice: TargetChoice,
     #[cfg(feature = "kubernetes")]
     clusters: Arc<tripline_triggers::cluster::Clusters>,
+    #[cfg(feature = "kubernetes")]
+    followers: Arc<tripline_triggers::cluster::follow::Followers>,
 }
 
 impl Targets {
@@ -55,11 +57,13 @@ impl Targets {
         secrets: Arc<dyn SecretLookup>,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        let local = Arc::new(LocalTarget::new(bus, Arc::clone(&clock)));
+        let local = Arc::new(LocalTarget::new(Arc::clone(&bus), Arc::clone(&clock)));
         #[cfg(feature = "kubernetes")]
         {
-            let clusters = clusters(&choice, secrets, clock);
-            Ok(Self { local, choice, clusters })
+            use tripline_triggers::cluster::follow::Followers;
+            let clusters = clusters(&choice, secrets, Arc::clone(&clock));
+            let followers = Arc::new(Followers::new(Arc::clone(&clusters), bus, clock));
+            Ok(Self { local, choice, clusters, followers })
         }
         #[cfg(not(feature = "kubernetes"))]
         {
@@ -131,6 +135,22 @@ impl Targets {
         &self.clusters
     }
 
+    /// Goes on with following the workflows that were submitted before.
+    ///
+    /// # Errors
+    /// The bus cannot be read.
+    pub async fn resume(&self) -> anyhow::Result<()> {
+        #[cfg(feature = "kubernetes")]
+        self.followers.resume().await?;
+        Ok(())
+    }
+
+    /// Follows no workflow any more.
+    pub async fn stop(&self) {
+        #[cfg(feature = "kubernetes")]
+        self.followers.stop().await;
+    }
+
     /// Adds the kinds of triggers that act on targets.
     pub fn add_kinds(self: &Arc<Self>, kinds: &mut Kinds) {
         let workflow = WorkflowTrigger::routed(Arc::clone(self) as _);
@@ -160,7 +180,8 @@ impl WorkflowTargets for Targets {
         #[cfg(feature = "kubernetes")]
         {
             use tripline_triggers::workflow::cluster::ClusterTarget;
-            Ok(Arc::new(ClusterTarget::new(self.clusters.bound(name)?)))
+            let cluster = self.clusters.bound(name)?;
+            Ok(Arc::new(ClusterTarget::followed(cluster, Arc::clone(&self.followers))))
         }
         #[cfg(not(feature = "kubernetes"))]
         {

@@ -9,6 +9,7 @@
 
 pub(crate) mod call;
 mod exec;
+pub mod follow;
 mod kubeconfig;
 mod link;
 pub(crate) mod once;
@@ -75,8 +76,25 @@ impl Cluster {
         }
     }
 
+    /// Whether the API server has loaded what it decides by. One that has just started refuses
+    /// what it will allow in a moment.
+    pub(crate) async fn is_ready(&self) -> bool {
+        match self.call(&Call::get("/readyz")).await {
+            Ok(_) => true,
+            Err(failure) => matches!(failure.code(), Some(403 | 404)),
+        }
+    }
+
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         self.link.call(call).await
+    }
+
+    /// A client with credentials that are good now, for what takes longer than a call.
+    ///
+    /// # Errors
+    /// Why there is none, for the operator.
+    pub(crate) async fn client(&self) -> Result<kube::Client, String> {
+        self.link.live().await.map(|live| live.client.clone())
     }
 
     /// Makes one request that needs no rights, to see whether the cluster can be reached with

@@ -79,7 +79,16 @@ impl NewObject<'_> {
         }
         let path = self.resource.path(self.namespace);
         let call = Call::post(path, self.object).by(self.user).metadata();
-        match cluster.call(&call).await {
+        let mut answer = cluster.call(&call).await;
+        if matches!(answer.as_ref().err().and_then(Failure::code), Some(403 | 404)) {
+            if !cluster.is_ready().await {
+                let reason = format!("cluster `{}`: the API server is not ready", cluster.name());
+                return Err(TriggerError::NotDone { reason, after: None });
+            }
+            // It may have become ready just now.
+            answer = cluster.call(&call).await;
+        }
+        match answer {
             Ok(_) => Ok(Created { already: false }),
             Err(Failure::Status(status)) if status.is_already_exists() => {
                 let whose = self.whose(cluster).await?;

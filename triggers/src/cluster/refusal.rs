@@ -60,7 +60,8 @@ impl Doing<'_> {
         }
     }
 
-    fn because(&self, why: &str) -> String {
+    /// What was attempted, and why it has not succeeded.
+    pub(crate) fn because(&self, why: &str) -> String {
         format!("{}: {why}", self.text())
     }
 
@@ -119,6 +120,9 @@ fn meaning(status: &Status) -> Meaning {
         409 => Meaning::Unknown,
         // Webhooks are asked before anything is stored.
         500 if status.message.contains("failed calling webhook") => Meaning::NotDone,
+        // The API server itself is not up yet; of what stands before it nobody knows whether
+        // it has passed the request on.
+        503 if !status.reason.is_empty() => Meaning::NotDone,
         500.. => Meaning::Unknown,
         _ => Meaning::Refused(Cause::Refused),
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Created, Submission, WorkflowTarget};
 use crate::cluster::Cluster;
+use crate::cluster::follow::Followers;
 use crate::cluster::once::NewObject;
 use crate::cluster::resource::Resource;
 use crate::{BoxFuture, TriggerError};
@@ -12,12 +13,18 @@ use crate::{BoxFuture, TriggerError};
 #[derive(Clone)]
 pub struct ClusterTarget {
     cluster: Arc<Cluster>,
+    followers: Option<Arc<Followers>>,
 }
 
 impl ClusterTarget {
     /// Creates workflows in `cluster`.
     pub fn new(cluster: Arc<Cluster>) -> Self {
-        Self { cluster }
+        Self { cluster, followers: None }
+    }
+
+    /// Creates workflows in `cluster`, which `followers` then follow to their end.
+    pub fn followed(cluster: Arc<Cluster>, followers: Arc<Followers>) -> Self {
+        Self { cluster, followers: Some(followers) }
     }
 
     async fn submit(
@@ -38,7 +45,11 @@ impl ClusterTarget {
             action,
             user: user.as_deref(),
         };
-        new.create(&self.cluster, uncertain).await
+        let created = new.create(&self.cluster, uncertain).await?;
+        if let Some(followers) = &self.followers {
+            followers.submitted(self.cluster.name(), submission);
+        }
+        Ok(created)
     }
 }
 

@@ -13,6 +13,8 @@ const NAME_CHARS: usize = 63;
 
 /// The label that says which action an object was created for.
 pub(crate) const ACTION_ID: &str = "tripline.dev/action-id";
+/// The label and the annotation that say which chain it belongs to.
+pub(crate) const CORRELATION_ID: &str = "tripline.dev/correlation-id";
 
 /// A workflow that is to be created.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,7 +174,7 @@ fn labels(action: &Action) -> Vec<(&'static str, String)> {
         ("events.argoproj.io/trigger", label(&action.trigger.trigger)),
         ("events.argoproj.io/action-timestamp", action.decided_at.as_millisecond().to_string()),
         (ACTION_ID, label(action.id.as_str())),
-        ("tripline.dev/correlation-id", action.links.root().label_value().into_owned()),
+        (CORRELATION_ID, action.links.root().label_value().into_owned()),
     ];
     labels.extend(completing(action).map(|of| ("tripline.dev/event-id", label(of.id.as_str()))));
     labels
@@ -180,7 +182,7 @@ fn labels(action: &Action) -> Vec<(&'static str, String)> {
 
 fn annotations(action: &Action) -> Vec<(&'static str, String)> {
     let correlation = action.links.root().annotation_value().to_owned();
-    let mut annotations = vec![("tripline.dev/correlation-id", correlation)];
+    let mut annotations = vec![(CORRELATION_ID, correlation)];
     if let Some(of) = completing(action) {
         annotations.push(("tripline.dev/event-id", of.id.to_string()));
         annotations.push(("tripline.dev/source", of.key.to_string()));

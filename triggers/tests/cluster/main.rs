@@ -3,6 +3,8 @@
 #[cfg(feature = "kubernetes")]
 mod credentials;
 #[cfg(feature = "kubernetes")]
+mod following;
+#[cfg(feature = "kubernetes")]
 mod submitting;
 #[cfg(feature = "kubernetes")]
 mod trouble;

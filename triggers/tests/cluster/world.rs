@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tripline_bus::memory::MemoryBus;
 use tripline_config::{ConfigMapRef, Secret, SecretRef};
 use tripline_event::event::Links;
 use tripline_event::outcome::TargetResult;
@@ -13,6 +14,7 @@ use tripline_event::{
     ObjectName, Position, SystemClock, TriggerName,
 };
 use tripline_testbed::{KubeApi, Kubeconfig, Subject};
+use tripline_triggers::cluster::follow::Followers;
 use tripline_triggers::cluster::{ClusterDefinition, ClusterSpec, Clusters};
 use tripline_triggers::workflow::cluster::ClusterTarget;
 use tripline_triggers::workflow::{WorkflowTarget, WorkflowTargets, WorkflowTrigger};
@@ -43,11 +45,15 @@ impl SecretLookup for Secrets {
     }
 }
 
-struct Targets(Arc<Clusters>);
+struct Targets(Arc<Clusters>, Option<Arc<Followers>>);
 
 impl WorkflowTargets for Targets {
     fn target(&self, name: &str) -> Result<Arc<dyn WorkflowTarget>, TriggerError> {
-        Ok(Arc::new(ClusterTarget::new(self.0.bound(name)?)))
+        let cluster = self.0.bound(name)?;
+        Ok(match &self.1 {
+            Some(followers) => Arc::new(ClusterTarget::followed(cluster, Arc::clone(followers))),
+            None => Arc::new(ClusterTarget::new(cluster)),
+        })
     }
 
     fn asks_for_earlier_attempts(&self) -> bool {
@@ -103,10 +109,20 @@ impl World {
         let clusters =
             Clusters::new(Arc::clone(&secrets) as _, Arc::new(SystemClock), true, Vec::new());
         let clusters = Arc::new(clusters);
-        let trigger = WorkflowTrigger::routed(Arc::new(Targets(Arc::clone(&clusters))));
+        let trigger = WorkflowTrigger::routed(Arc::new(Targets(Arc::clone(&clusters), None)));
         let world = Self { kube, namespace: namespace.to_owned(), secrets, clusters, trigger };
         world.define(more);
         world
+    }
+
+    /// From now on workflows are followed.
+    pub fn follow(&mut self, bus: &Arc<MemoryBus>) -> Arc<Followers> {
+        let bus = Arc::clone(bus) as _;
+        let followers = Followers::new(Arc::clone(&self.clusters), bus, Arc::new(SystemClock));
+        let followers = Arc::new(followers);
+        let targets = Targets(Arc::clone(&self.clusters), Some(Arc::clone(&followers)));
+        self.trigger = WorkflowTrigger::routed(Arc::new(targets));
+        followers
     }
 
     /// Defines the cluster again, with `more`.
@@ -124,6 +140,15 @@ impl World {
         }]);
         let account = Subject::ServiceAccount(&self.namespace, "default");
         self.kube.grant(&self.namespace, account, &rules).unwrap();
+    }
+
+    /// What Tripline itself may do with workflows in the namespace.
+    pub fn allow_tripline(&self, verbs: &[&str]) {
+        let rules = json!([{
+            "apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": verbs,
+        }]);
+        let user = tripline(&self.namespace);
+        self.kube.grant(&self.namespace, Subject::User(&user), &rules).unwrap();
     }
 
     /// The action of an event, which submits the workflow of this metadata.
