@@ -29,6 +29,7 @@ use super::mistakes::Mistakes;
 use super::observer::EngineObserver;
 use super::plans;
 use super::retry::Retry;
+use super::schedules::{self, CompiledSchedule, SharedSchedules, ends};
 use super::trim;
 
 /// The most records that are evaluated before their actions are written.
@@ -78,6 +79,10 @@ pub struct Driver {
     pub(super) bus: Arc<dyn Bus>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) evaluator: Evaluator,
+    pub(super) schedules: SharedSchedules,
+    /// Where the log ended when the engine was started: what is decided before that may be in
+    /// the log already.
+    pub(super) replay_to: Position,
     pub(super) checkpoints: Checkpoints,
     pub(super) definitions: Arc<Definitions>,
     pub(super) executor: Executor,
@@ -144,6 +149,7 @@ impl Driver {
                 return Ok(());
             }
             self.tell_progress(records.len() == BATCH).await;
+            self.send_ticks().await;
             if self.since_checkpoint >= self.every.records {
                 self.checkpoint().await?;
             }
@@ -178,7 +184,9 @@ impl Driver {
     async fn idle(&mut self, from: Position, stop: &CancellationToken) -> Result<(), DriverError> {
         self.decided = HashSet::new();
         self.tell_progress(false).await;
-        let deadline = self.evaluator.next_deadline();
+        let all_sent = self.send_ticks().await;
+        let of_schedules = schedules::lock(&self.schedules).next_deadline();
+        let deadline = self.evaluator.next_deadline().into_iter().chain(of_schedules).min();
         let until_deadline = self.until(deadline.unwrap_or(Timestamp::MAX));
         let checkpoint_due =
             self.checkpoint_at.saturating_add(self.every.time).unwrap_or(Timestamp::MAX);
@@ -201,6 +209,7 @@ impl Driver {
             () = tokio::time::sleep(until_checkpoint), if self.since_checkpoint > 0 => {
                 self.checkpoint().await?;
             }
+            () = tokio::time::sleep(Retry::FIRST), if !all_sent => {}
         }
         Ok(())
     }
@@ -223,15 +232,19 @@ impl Driver {
         Duration::try_from(wait).unwrap_or_default().min(Duration::from_secs(60))
     }
 
-    /// The time that something is due at has come, unless the clock says otherwise.
+    /// The time that something is due at has come, unless the clock says otherwise. The record
+    /// says how late it is by now: what was missed is told from what is due by that.
     async fn append_time(&self, due: Timestamp, stop: &CancellationToken) {
-        if self.clock.now() < due {
+        let now = self.clock.now();
+        if now < due {
             return;
         }
+        // Two who come to the same place of the log append it once.
+        let watermark = self.evaluator.state().watermark;
         let mut retry = Retry::new(&self.observer, "time cannot be appended");
         loop {
-            let dedup = Some(format!("time/{}", due.as_nanosecond()).into());
-            let record = EventsRecord::Time(due).encode();
+            let dedup = Some(format!("time/{}/{watermark}", due.as_nanosecond()).into());
+            let record = EventsRecord::Time(now).encode();
             match self.bus.append(Log::Events, vec![Append { dedup, record }]).await {
                 Ok(_) => return,
                 Err(error) => {
@@ -289,11 +302,15 @@ impl Driver {
                 } else {
                     Arc::clone(self.evaluator.plan())
                 };
+                let changes = number > self.evaluator.plan().number;
                 self.evaluator.switch(position, at, plan);
+                self.switch_schedules(changes);
                 self.observer.on_tally(self.evaluator.tally());
             }
             record @ (EventsRecord::Time(_) | EventsRecord::Clear { .. }) => {
                 self.evaluator.apply(position, &record, &mut Told(&*self.observer));
+                let now = self.evaluator.state().log_time;
+                schedules::lock(&self.schedules).pass_time(now);
             }
             EventsRecord::Event(event) => self.apply_event(position, event, batch),
         }
@@ -304,6 +321,7 @@ impl Driver {
         let record = EventsRecord::Event(event);
         let decisions = self.evaluator.apply(position, &record, &mut Told(&*self.observer));
         let EventsRecord::Event(event) = record else { return };
+        self.apply_to_schedules(&event, decisions.duplicate.is_some());
         if let Some(duplicate) = decisions.duplicate {
             self.observer.on_duplicate(&duplicate);
             batch.duplicates.push((duplicate, event.time));
@@ -319,6 +337,52 @@ impl Driver {
             let at_hand = (action.events.len() == 1).then(|| Arc::clone(&event));
             batch.actions.push((action, at_hand));
         }
+    }
+
+    fn apply_to_schedules(&self, event: &Event, duplicate: bool) {
+        let mut schedules = schedules::lock(&self.schedules);
+        schedules.pass_time(self.evaluator.state().log_time);
+        if duplicate {
+            schedules.seen(event);
+        } else {
+            schedules.apply(event);
+        }
+    }
+
+    /// The schedules of the plan in force.
+    fn switch_schedules(&self, changes: bool) {
+        let now = self.evaluator.state().log_time;
+        let mut schedules = schedules::lock(&self.schedules);
+        if changes {
+            schedules.switch(now, schedules_of(self.evaluator.plan(), &self.definitions));
+        } else {
+            schedules.pass_time(now);
+        }
+    }
+
+    /// Appends what schedules decided, once the log was read to where it ended at the start;
+    /// false where the bus did not take it: then it is tried again.
+    async fn send_ticks(&self) -> bool {
+        if self.evaluator.state().watermark.next() < self.replay_to {
+            return true;
+        }
+        for (action, why) in schedules::lock(&self.schedules).take_unwanted() {
+            let filter: tripline_triggers::executor::ActionFilter =
+                Arc::new(move |waiting: &Action| waiting.id == action);
+            self.executor.drop_waiting(&filter, why);
+        }
+        while schedules::lock(&self.schedules).has_unsent() {
+            let mut events = schedules::lock(&self.schedules).unsent();
+            events.truncate(ACTIONS_AT_ONCE);
+            let batch = events.iter().map(ends::append_of).collect();
+            if let Err(error) = self.bus.append(Log::Events, batch).await {
+                self.observer.on_bus_trouble("ticks cannot be appended", Some(&error.to_string()));
+                return false;
+            }
+            self.observer.on_ticks(&events);
+            schedules::lock(&self.schedules).sent(&events);
+        }
+        true
     }
 
     async fn load_plan(&self, number: u64) -> Result<Arc<Plan>, DriverError> {
@@ -473,7 +537,10 @@ impl Driver {
             let written = match self.marks().await {
                 Ok(marks) => {
                     let plan = self.evaluator.plan().number;
-                    self.checkpoints.write(self.evaluator.state_mut(), plan, marks, now).await
+                    let schedules = &self.schedules;
+                    self.checkpoints
+                        .write(self.evaluator.state_mut(), schedules, plan, marks, now)
+                        .await
                 }
                 Err(error) => Err(error.into()),
             };
@@ -507,7 +574,11 @@ impl Driver {
         }
         self.trimmed_at = now;
         let Some(manifest) = self.checkpoints.last() else { return };
-        let (watermark, marks) = (manifest.watermark, manifest.marks);
+        let (watermark, mut marks) = (manifest.watermark, manifest.marks);
+        // Ends of runs that are not on the bus yet are looked for there.
+        marks.outcomes_from = manifest.relayed.map_or(marks.outcomes_from, |relayed| {
+            relayed.min(marks.outcomes_from)
+        });
         let (held, bus) = (self.evaluator.state().conditions.lowest_held(), Arc::clone(&self.bus));
         self.trimming = Some(tokio::spawn(async move {
             let trimmed = match trim::needed(&*bus, watermark, held, marks).await {
@@ -548,6 +619,12 @@ pub async fn load_plan(
         sensors.push(Arc::clone(&definitions.load(bus, name, hash).await?.sensor));
     }
     Ok(Arc::new(Plan::new(number, sensors)))
+}
+
+/// The schedules among the sensors of a plan whose definitions are compiled.
+pub fn schedules_of(plan: &Plan, definitions: &Definitions) -> Vec<Arc<CompiledSchedule>> {
+    let compiled = plan.sensors().iter().filter_map(|sensor| definitions.get(&sensor.definition));
+    compiled.filter_map(|compiled| compiled.schedule.clone()).collect()
 }
 
 fn action_record(action: &Action) -> Append {
