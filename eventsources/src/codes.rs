@@ -23,6 +23,9 @@ tripline_config::codes! {
         "Argo Events ignores it, so under `argoproj.io/v1alpha1` this is a warning.";
     NO_EVENTS = "TL0207", "An event source has no events.",
         "It does nothing. Add a kind with an event below it.";
+    KIND_LEFT_OUT = "TL0208", "This program was built without this kind of event source.",
+        "It is behind a cargo feature, which the message names. The programs that are released \
+         have all of them.";
     ENDPOINT = "TL0210", "The endpoint of a webhook is no path, or is taken.",
         "An endpoint is a path without query: `/builds`, `/builds/{id}`, `/builds/{id:[0-9]+}`. \
          `/health` answers health checks on every port.";
@@ -56,4 +59,21 @@ tripline_config::codes! {
     EXCLUSION_DATE = "TL0224", "An entry of `exclusionDates` excludes nothing.",
         "Argo Events ignores entries that do not begin with `EXDATE:` in silence; here they are \
          errors. Year, month and day of each time count.";
+    PUBSUB_NAMES = "TL0230", "A project, topic or subscription of Pub/Sub is missing, or has no such name.",
+        "`subscriptionID`, `topic`, or both are needed, each without `projects/…/`. \
+         `topicProjectID` and `create` need `topic`.";
+    PUBSUB_ENDPOINT = "TL0231", "The endpoint of Pub/Sub is no address.",
+        "`http://HOST:PORT` is an emulator and is given no credentials; `https://HOST` is given \
+         those of the event source.";
+    PUBSUB_OUTSTANDING = "TL0232", "A bound on what is held of a subscription is out of range.",
+        "What is held is in memory, in messages and in bytes.";
+    SQS_QUEUE = "TL0240", "The queue of SQS is no name of a queue.",
+        "It is named by its name alone, without URL or ARN; `queueAccountId` and `region` say \
+         where it is.";
+    SQS_ENDPOINT = "TL0241", "The endpoint of SQS is no address.",
+        "`http://HOST:PORT` of an emulator, or `https://HOST` of a VPC endpoint.";
+    SQS_CREDENTIALS = "TL0242", "The credentials for SQS are not complete, or the role is no ARN.",
+        "`accessKey` and `secretKey` come together; without both, the default chain is used.";
+    SQS_WAIT = "TL0243", "The waiting time of SQS is out of range.",
+        "SQS waits from 1 to 20 seconds for a message.";
 }

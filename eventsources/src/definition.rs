@@ -8,6 +8,10 @@ use tripline_config::{Dialect, FieldPath, Problem};
 use tripline_event::{DefinitionHash, EventKey, ObjectName};
 
 use crate::calendar::Calendar;
+#[cfg(feature = "pubsub")]
+use crate::pubsub::PubSub;
+#[cfg(feature = "sqs")]
+use crate::sqs::Sqs;
 use crate::webhook::{self, Route, Webhook};
 use crate::{codes, kinds};
 
@@ -37,6 +41,12 @@ pub enum SourceConfig {
     Webhook(Arc<Webhook>),
     /// See [`crate::calendar`].
     Calendar(Arc<Calendar>),
+    /// See [`crate::pubsub`].
+    #[cfg(feature = "pubsub")]
+    PubSub(Arc<PubSub>),
+    /// See [`crate::sqs`].
+    #[cfg(feature = "sqs")]
+    Sqs(Arc<Sqs>),
 }
 
 /// As [`events_in`], by Argo's dialect.

@@ -11,6 +11,10 @@ use tripline_config::{Dialect, FieldPath, Problem, decode};
 use crate::calendar::{self, CalendarConfig};
 use crate::codes;
 use crate::definition::SourceConfig;
+#[cfg(feature = "pubsub")]
+use crate::pubsub::{self, PubSubConfig};
+#[cfg(feature = "sqs")]
+use crate::sqs::{self, SqsConfig};
 use crate::webhook::{self, WebhookConfig};
 
 /// A kind of event source.
@@ -19,7 +23,19 @@ pub struct Kind {
     pub key: &'static str,
     /// The CloudEvents type of its events.
     pub event_type: &'static str,
-    implementation: Option<Implementation>,
+    state: State,
+}
+
+/// Whether a kind can be used.
+enum State {
+    Here(Implementation),
+    NotYet,
+    /// This program was built without it.
+    #[cfg(not(all(feature = "pubsub", feature = "sqs")))]
+    LeftOut {
+        /// The cargo feature that brings it.
+        feature: &'static str,
+    },
 }
 
 struct Implementation {
@@ -40,7 +56,7 @@ pub static KINDS: &[Kind] = &[
     Kind {
         key: webhook::KIND,
         event_type: webhook::KIND,
-        implementation: Some(Implementation {
+        state: State::Here(Implementation {
             schema: || schemars::schema_for!(WebhookConfig),
             compile: compile_webhook,
             example: webhook::EXAMPLE,
@@ -49,7 +65,7 @@ pub static KINDS: &[Kind] = &[
     Kind {
         key: calendar::KIND,
         event_type: calendar::KIND,
-        implementation: Some(Implementation {
+        state: State::Here(Implementation {
             schema: || schemars::schema_for!(CalendarConfig),
             compile: compile_calendar,
             example: calendar::EXAMPLE,
@@ -63,8 +79,30 @@ pub static KINDS: &[Kind] = &[
     not_yet("mqtt", "mqtt"),
     not_yet("nats", "nats"),
     not_yet("sns", "sns"),
-    not_yet("sqs", "sqs"),
-    not_yet("pubSub", "pubsub"),
+    #[cfg(feature = "sqs")]
+    Kind {
+        key: sqs::KIND,
+        event_type: sqs::KIND,
+        state: State::Here(Implementation {
+            schema: || schemars::schema_for!(SqsConfig),
+            compile: compile_sqs,
+            example: sqs::EXAMPLE,
+        }),
+    },
+    #[cfg(not(feature = "sqs"))]
+    left_out("sqs", "sqs", "sqs"),
+    #[cfg(feature = "pubsub")]
+    Kind {
+        key: pubsub::KEY,
+        event_type: pubsub::KIND,
+        state: State::Here(Implementation {
+            schema: || schemars::schema_for!(PubSubConfig),
+            compile: compile_pubsub,
+            example: pubsub::EXAMPLE,
+        }),
+    },
+    #[cfg(not(feature = "pubsub"))]
+    left_out("pubSub", "pubsub", "pubsub"),
     not_yet("github", "github"),
     not_yet("gitlab", "gitlab"),
     not_yet("hdfs", "hdfs"),
@@ -88,7 +126,12 @@ pub static KINDS: &[Kind] = &[
 ];
 
 const fn not_yet(key: &'static str, event_type: &'static str) -> Kind {
-    Kind { key, event_type, implementation: None }
+    Kind { key, event_type, state: State::NotYet }
+}
+
+#[cfg(not(all(feature = "pubsub", feature = "sqs")))]
+const fn left_out(key: &'static str, event_type: &'static str, feature: &'static str) -> Kind {
+    Kind { key, event_type, state: State::LeftOut { feature } }
 }
 
 /// The kind with this key.
@@ -97,19 +140,26 @@ pub fn kind(key: &str) -> Option<&'static Kind> {
 }
 
 impl Kind {
-    /// Whether Tripline has this kind.
+    /// Whether this program has this kind.
     pub fn is_implemented(&self) -> bool {
-        self.implementation.is_some()
+        self.implementation().is_some()
+    }
+
+    fn implementation(&self) -> Option<&Implementation> {
+        match &self.state {
+            State::Here(implementation) => Some(implementation),
+            _ => None,
+        }
     }
 
     /// The JSON schema of one event's configuration.
     pub fn schema(&self) -> Option<Schema> {
-        self.implementation.as_ref().map(|implementation| (implementation.schema)())
+        self.implementation().map(|implementation| (implementation.schema)())
     }
 
     /// A complete event source in YAML.
     pub fn example(&self) -> Option<&'static str> {
-        self.implementation.as_ref().map(|implementation| implementation.example)
+        self.implementation().map(|implementation| implementation.example)
     }
 
     /// What is wrong with the configuration of one event, which is at `at`.
@@ -118,14 +168,21 @@ impl Kind {
     }
 
     pub(crate) fn compile(&self, config: &Value, at: &FieldPath, dialect: Dialect) -> Compiled {
-        match &self.implementation {
-            Some(implementation) => (implementation.compile)(config, at, dialect),
-            None => {
-                let message = format!("event source kind `{}` is not supported yet", self.key);
-                let problem = Problem::error(codes::KIND_NOT_SUPPORTED, at.clone(), message);
-                Compiled { source: None, problems: vec![problem] }
+        let key = self.key;
+        let problem = match &self.state {
+            State::Here(implementation) => return (implementation.compile)(config, at, dialect),
+            State::NotYet => {
+                let message = format!("event source kind `{key}` is not supported yet");
+                Problem::error(codes::KIND_NOT_SUPPORTED, at.clone(), message)
             }
-        }
+            #[cfg(not(all(feature = "pubsub", feature = "sqs")))]
+            State::LeftOut { feature } => {
+                let message = format!("event source kind `{key}` is not in this program");
+                Problem::error(codes::KIND_LEFT_OUT, at.clone(), message)
+                    .help(format!("build it with the cargo feature `{feature}`"))
+            }
+        };
+        Compiled { source: None, problems: vec![problem] }
     }
 }
 
@@ -141,6 +198,24 @@ fn compile_calendar(config: &Value, at: &FieldPath, dialect: Dialect) -> Compile
     compile(config, at, dialect, |config: CalendarConfig| {
         let (calendar, problems) = config.resolve(at);
         (calendar.map(|calendar| (SourceConfig::Calendar(Arc::new(calendar)), None)), problems)
+    })
+}
+
+#[cfg(feature = "pubsub")]
+fn compile_pubsub(config: &Value, at: &FieldPath, dialect: Dialect) -> Compiled {
+    compile(config, at, dialect, |config: PubSubConfig| {
+        let (pubsub, problems) = config.resolve(at, dialect);
+        let correlation = config.correlation.map(|correlation| correlation.path);
+        (pubsub.map(|pubsub| (SourceConfig::PubSub(Arc::new(pubsub)), correlation)), problems)
+    })
+}
+
+#[cfg(feature = "sqs")]
+fn compile_sqs(config: &Value, at: &FieldPath, dialect: Dialect) -> Compiled {
+    compile(config, at, dialect, |config: SqsConfig| {
+        let (sqs, problems) = config.resolve(at);
+        let correlation = config.correlation.map(|correlation| correlation.path);
+        (sqs.map(|sqs| (SourceConfig::Sqs(Arc::new(sqs)), correlation)), problems)
     })
 }
 

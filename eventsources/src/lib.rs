@@ -13,6 +13,7 @@ mod fields;
 mod health;
 mod json;
 pub mod kinds;
+mod probe;
 #[cfg(feature = "pubsub")]
 pub mod pubsub;
 mod secret;

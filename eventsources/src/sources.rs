@@ -155,5 +155,9 @@ fn pulling(config: &SourceConfig) -> Option<Arc<dyn EventSource>> {
     match config {
         SourceConfig::Webhook(_) => None,
         SourceConfig::Calendar(calendar) => Some(Arc::clone(calendar) as Arc<dyn EventSource>),
+        #[cfg(feature = "pubsub")]
+        SourceConfig::PubSub(pubsub) => Some(Arc::clone(pubsub) as Arc<dyn EventSource>),
+        #[cfg(feature = "sqs")]
+        SourceConfig::Sqs(sqs) => Some(Arc::clone(sqs) as Arc<dyn EventSource>),
     }
 }

@@ -167,8 +167,7 @@ impl SqsConfig {
     fn role(&self, at: &FieldPath) -> Result<Option<String>, Problem> {
         let Some(role) = given(self.role_arn.as_ref()) else { return Ok(None) };
         if !(role.starts_with("arn:") && role.contains(":role/")) {
-            let message =
-                format!("roleARN is {role:?}, expected `arn:aws:iam::ACCOUNT:role/NAME`");
+            let message = format!("roleARN is {role:?}, expected `arn:aws:iam::ACCOUNT:role/NAME`");
             return Err(Problem::error(codes::SQS_CREDENTIALS, at.key("roleARN"), message));
         }
         Ok(Some(role.to_owned()))
@@ -181,8 +180,7 @@ impl SqsConfig {
         };
         let in_range = |seconds: &i32| (1..=MAX_WAIT_SECONDS).contains(seconds);
         i32::try_from(seconds).ok().filter(in_range).ok_or_else(|| {
-            let message =
-                format!("waitTimeSeconds is {seconds}, expected a number from 1 to 20");
+            let message = format!("waitTimeSeconds is {seconds}, expected a number from 1 to 20");
             Problem::error(codes::SQS_WAIT, at.key("waitTimeSeconds"), message)
         })
     }

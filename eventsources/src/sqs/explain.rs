@@ -50,7 +50,10 @@ where
         _ => Trouble::new(match of_credentials(error) {
             Some(why) => why,
             None => {
-                format!("{place} cannot be reached: {} (check `region` and `endpoint`)", innermost(error))
+                format!(
+                    "{place} cannot be reached: {} (check `region` and `endpoint`)",
+                    innermost(error)
+                )
             }
         }),
     }
@@ -67,25 +70,35 @@ fn answered(right: &str, place: &Place, code: &str, message: Option<&str>) -> Tr
         "AccessDenied" | "AccessDeniedException" => {
             format!("{right} is not allowed on {place}: grant it to the credentials ({message})")
         }
-        "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId"
+        "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "InvalidAccessKeyId"
         | "InvalidSecurity" => {
-            format!("{place} does not know the access key: check `accessKey` and `sessionToken` ({message})")
+            format!(
+                "{place} does not know the access key: check `accessKey` and `sessionToken` ({message})"
+            )
         }
         // The message repeats the request's headers: the session token is one of them.
         "SignatureDoesNotMatch" | "InvalidSignatureException" => format!(
             "{place} does not accept the signature: check `secretKey`, `region`, and this machine's clock"
         ),
         "ExpiredToken" | "ExpiredTokenException" => {
-            format!("the session token for {place} has expired: renew its secret, which is taken up")
+            format!(
+                "the session token for {place} has expired: renew its secret, which is taken up"
+            )
         }
         "RequestExpired" | "RequestTimeTooSkewed" => {
             format!("{place} refuses the time of the request: set this machine's clock")
         }
         "InvalidAddress" => {
-            format!("{place} is no queue of this address: check `region` and `endpoint` ({message})")
+            format!(
+                "{place} is no queue of this address: check `region` and `endpoint` ({message})"
+            )
         }
         code if code.starts_with("Kms") => {
-            format!("the key that encrypts {place} cannot be used: grant kms:Decrypt ({code}: {message})")
+            format!(
+                "the key that encrypts {place} cannot be used: grant kms:Decrypt ({code}: {message})"
+            )
         }
         code => format!("{right} on {place} failed: {code}: {message}"),
     };
@@ -95,16 +108,17 @@ fn answered(right: &str, place: &Place, code: &str, message: Option<&str>) -> Tr
 
 /// Why there are no credentials, if that is what went wrong.
 fn of_credentials(error: &(dyn Error + 'static)) -> Option<String> {
-    let about = sources(error).any(|error| {
-        error.is::<aws_credential_types::provider::error::CredentialsError>()
-    });
+    let about = sources(error)
+        .any(|error| error.is::<aws_credential_types::provider::error::CredentialsError>());
     about.then(|| {
         let why = innermost(error);
         format!("no credentials: {why} (give `accessKey` and `secretKey`, a `roleARN` that may be assumed, or credentials in the environment)")
     })
 }
 
-fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn sources<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {
         let this = next?;
@@ -132,8 +146,7 @@ mod tests {
     use super::*;
 
     fn text(code: &str, message: &str) -> String {
-        let place =
-            Place { queue: "builds".into(), region: "eu-central-1".into(), endpoint: None };
+        let place = Place { queue: "builds".into(), region: "eu-central-1".into(), endpoint: None };
         answered("sqs:ReceiveMessage", &place, code, Some(message)).to_string()
     }
 
@@ -141,8 +154,16 @@ mod tests {
     fn an_error_says_what_to_do() {
         for (code, message, expected) in [
             ("AWS.SimpleQueueService.NonExistentQueue", "x", "`queueAccountId`; or create it"),
-            ("com.amazonaws.sqs#QueueDoesNotExist", "x", "queue `builds` in eu-central-1 does not exist"),
-            ("AccessDenied", "User: a", "sqs:ReceiveMessage is not allowed on queue `builds` in eu-central-1: grant it to the credentials (User: a)"),
+            (
+                "com.amazonaws.sqs#QueueDoesNotExist",
+                "x",
+                "queue `builds` in eu-central-1 does not exist",
+            ),
+            (
+                "AccessDenied",
+                "User: a",
+                "sqs:ReceiveMessage is not allowed on queue `builds` in eu-central-1: grant it to the credentials (User: a)",
+            ),
             ("InvalidClientTokenId", "m", "check `accessKey`"),
             ("ExpiredToken", "m", "renew its secret"),
             ("KmsAccessDenied", "m", "kms:Decrypt"),

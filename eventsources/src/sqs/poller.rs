@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tripline_event::EventId;
 
+use super::KIND;
 use super::attributes::texts;
 use super::batch::{Batch, Fate};
 use super::condition::{Condition, Part};
@@ -18,7 +19,6 @@ use super::data::event_data;
 use super::explain::Trouble;
 use super::limits::{BATCH, DELETE_TRIES, FIRST_PAUSE, GIVE_BACK, longer};
 use super::queue::{Queue, Received};
-use super::KIND;
 use crate::source::Running;
 use crate::{Message, SinkError, Unreadable};
 

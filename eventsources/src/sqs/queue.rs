@@ -237,7 +237,7 @@ async fn shared_config(
 
 /// One for all queues. A proxy is taken from the environment, as in Argo Events, but never to
 /// this machine.
-fn http_client(endpoint: Option<&str>) -> SharedHttpClient {
+pub(super) fn http_client(endpoint: Option<&str>) -> SharedHttpClient {
     static DIRECT: OnceLock<SharedHttpClient> = OnceLock::new();
     static PROXIED: OnceLock<SharedHttpClient> = OnceLock::new();
     if endpoint.is_some_and(is_on_this_machine) {
