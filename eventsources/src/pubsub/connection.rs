@@ -1,0 +1,154 @@
+//! The clients of a subscription.
+
+use google_cloud_pubsub::client::{SchemaService, Subscriber, SubscriptionAdmin, TopicAdmin};
+use tokio::time::timeout;
+use tripline_event::EventKey;
+
+use super::argo;
+use super::config::PubSub;
+use super::credentials::Identity;
+use super::limits::CALL;
+use super::metadata;
+use super::names::Names;
+use super::trouble::Speaker;
+use crate::SecretLookup;
+
+/// The variable that Google's own clients read.
+const EMULATOR: &str = "PUBSUB_EMULATOR_HOST";
+
+impl PubSub {
+    /// Where the service is, if not at its usual place.
+    pub(super) fn address(&self) -> Option<String> {
+        self.endpoint.clone().or_else(|| {
+            let host = std::env::var(EMULATOR).ok().filter(|host| !host.is_empty())?;
+            Some(if host.contains("://") { host } else { format!("http://{host}") })
+        })
+    }
+
+    /// Whether its messages come from the real service: from no emulator, and no address that
+    /// is somebody else's.
+    pub fn is_real(&self) -> bool {
+        self.address().is_none_or(|address| is_google(&address))
+    }
+}
+
+/// A regional address is the real service.
+fn is_google(address: &str) -> bool {
+    let host = address.parse::<http::Uri>().ok();
+    host.as_ref().and_then(http::Uri::host).is_some_and(|host| host.ends_with(".googleapis.com"))
+}
+
+/// The clients of a subscription, with the names of what they are for.
+pub struct Connection {
+    pub names: Names,
+    pub identity: Identity,
+    pub subscriber: Subscriber,
+    pub subscriptions: SubscriptionAdmin,
+    pub topics: TopicAdmin,
+    /// Any client has the call by which permissions are asked for; in this library it is this.
+    pub permissions: SchemaService,
+    address: Option<String>,
+}
+
+impl Connection {
+    /// Makes the clients. Nothing is sent to the service yet.
+    ///
+    /// # Errors
+    /// What is wrong with the credentials or the address.
+    pub async fn open(
+        config: &PubSub,
+        key: &EventKey,
+        secrets: &dyn SecretLookup,
+    ) -> Result<Self, String> {
+        let address = config.address();
+        // An address without encryption is never sent credentials.
+        let identity = if address.as_deref().is_some_and(|a| a.starts_with("http://")) {
+            Identity::anonymous()
+        } else if let Some(secret) = &config.credential {
+            Identity::of_secret(&key.namespace, secret, secrets)?
+        } else {
+            Identity::default_credentials()?
+        };
+        let names = names(config, &key.name).await?;
+        macro_rules! client {
+            ($builder:expr) => {{
+                let builder = $builder.with_credentials(identity.credentials.clone());
+                let built = match &address {
+                    Some(address) => builder.with_endpoint(address).build(),
+                    None => builder.build(),
+                };
+                built.await.map_err(|error| format!("no client can be made: {error}"))?
+            }};
+        }
+        Ok(Self {
+            subscriber: client!(Subscriber::builder()),
+            subscriptions: client!(SubscriptionAdmin::builder()),
+            topics: client!(TopicAdmin::builder()),
+            permissions: client!(SchemaService::builder()),
+            names,
+            identity,
+            address,
+        })
+    }
+
+    /// For messages.
+    pub fn speaker(&self) -> Speaker<'_> {
+        Speaker {
+            names: &self.names,
+            endpoint: self.address.as_deref(),
+            account: self.identity.account.as_deref(),
+        }
+    }
+
+    /// Whether what answers is an emulator, which knows no permissions.
+    pub fn is_emulator(&self) -> bool {
+        self.address.as_deref().is_some_and(|address| !is_google(address))
+    }
+
+    /// The answer of a call; `Err(None)`: none came in time.
+    pub async fn call<T>(
+        &self,
+        call: impl Future<Output = google_cloud_pubsub::Result<T>>,
+    ) -> Result<T, Option<google_cloud_pubsub::Error>> {
+        timeout(CALL, call).await.map_err(|_| None)?.map_err(Some)
+    }
+
+    /// What a call's failure means to somebody who reads it.
+    pub fn explain(&self, doing: &str, error: Option<&google_cloud_pubsub::Error>) -> String {
+        match error {
+            Some(error) => self.speaker().explain(doing, error),
+            None => self.speaker().timed_out(doing),
+        }
+    }
+}
+
+async fn names(config: &PubSub, event: &str) -> Result<Names, String> {
+    let configured = &config.names;
+    let project = match &configured.project {
+        Some(project) => project.clone(),
+        None => metadata::project().await?,
+    };
+    let subscription_id = match &configured.subscription {
+        Some(subscription) => subscription.clone(),
+        None => argo::subscription_id(event, &config.config, &project),
+    };
+    Ok(Names {
+        topic_project: configured.topic_project.clone().unwrap_or_else(|| project.clone()),
+        topic_id: configured.topic.clone(),
+        subscription_id,
+        project,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_google;
+
+    #[test]
+    fn a_regional_address_is_the_real_service_and_an_emulator_is_not() {
+        assert!(is_google("https://europe-west1-pubsub.googleapis.com"));
+        assert!(!is_google("http://127.0.0.1:8085"));
+        assert!(!is_google("https://pubsub.example.com"));
+        assert!(!is_google("https://evilgoogleapis.com"));
+    }
+}
