@@ -14,6 +14,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod copy;
 pub mod embedded;
 #[cfg(feature = "jetstream")]
 pub mod jetstream;

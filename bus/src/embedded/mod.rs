@@ -19,6 +19,7 @@ mod dedup;
 mod directory;
 mod environment;
 mod filesystem;
+mod prepare;
 mod request;
 mod room;
 mod tables;
@@ -39,6 +40,7 @@ pub use self::backup::{BackupError, restore};
 use self::directory::Directory;
 pub use self::directory::FORMAT_VERSION;
 use self::environment::Environment;
+pub use self::prepare::prepare;
 use self::request::{Reply, Request, Task};
 use self::room::RESERVE_BYTES;
 use self::tables::{LogMeta, Tables, copy_together, damaged, decode_u64};
@@ -149,6 +151,27 @@ impl OpenError {
     }
 }
 
+/// A data directory that this process alone uses, without opening the store in it: for a
+/// daemon whose logs are elsewhere.
+pub struct DirectoryLock(Directory);
+
+impl DirectoryLock {
+    /// Makes the directory if there is none, and locks it. Blocks, for as long as `options`
+    /// says where the directory is in use.
+    ///
+    /// # Errors
+    ///
+    /// When the directory is in use, on a network file system, or not accessible.
+    pub fn take(path: &Path, options: &OpenOptions) -> Result<Self, OpenError> {
+        Directory::lock(path, options).map(Self)
+    }
+
+    /// Whether there is a store in it.
+    pub fn has_store(&self) -> bool {
+        self.0.has_data()
+    }
+}
+
 fn holder(pid: Option<u32>) -> String {
     pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
@@ -198,6 +221,16 @@ impl EmbeddedBus {
             .map_err(failed)?;
         let queue = Arc::new(Semaphore::new(QUEUE_UNITS));
         Ok(Self { store, ends, queue, requests: Some(requests), writer: Some(writer) })
+    }
+
+    /// Records with their dedup ids, from `from` on: what [`crate::copy`] needs.
+    pub(crate) fn read_appends(
+        &self,
+        log: Log,
+        from: Position,
+        max: usize,
+    ) -> Result<Vec<Append>, ReadError> {
+        self.store.appends(log, from, max)
     }
 
     /// Has the writer do something, and waits until it is durable.
@@ -256,6 +289,19 @@ impl Store {
 
     fn extent(&self, log: Log) -> Result<Extent, ReadError> {
         self.read(|tables, txn| Ok(tables.log(txn, log)?.extent()))
+    }
+
+    /// Records with their dedup ids, from `from` on: what [`crate::copy`] needs.
+    fn appends(&self, log: Log, from: Position, max: usize) -> Result<Vec<Append>, ReadError> {
+        let records = self.records(log, from, max)?;
+        self.read(|tables, txn| {
+            let with_id = |stored: Stored| {
+                let id =
+                    tables.ids[log.index()].get(txn, &stored.position.sequence.to_be_bytes())?;
+                Ok(Append { dedup: id.map(Bytes::copy_from_slice), record: stored.record })
+            };
+            records.into_iter().map(with_id).collect()
+        })
     }
 
     fn keys<'a>(

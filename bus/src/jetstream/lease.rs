@@ -12,10 +12,10 @@ use serde_json::json;
 use tokio::time::Instant;
 use tripline_event::Timestamp;
 
-use super::OpenError;
 use super::api::{Api, ApiError, REQUEST_TIMEOUT};
 use super::keys::{self, Keys};
 use super::view::View;
+use super::{OpenError, Owner};
 
 /// How long an owner that says nothing is believed to live.
 pub(super) const LASTS: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ const RENEW_EVERY: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
-struct Owner {
+struct Holder {
     id: String,
     name: String,
 }
@@ -35,12 +35,12 @@ pub(super) struct Lease {
     api: Api,
     stream: String,
     subject: String,
-    owner: Owner,
+    owner: Holder,
     revision: u64,
 }
 
 struct Found {
-    owner: Option<Owner>,
+    owner: Option<Holder>,
     revision: u64,
     age: Duration,
 }
@@ -51,12 +51,13 @@ impl Lease {
     pub(super) async fn take(
         api: &Api,
         keys: &Keys,
-        name: &str,
+        owner: &Owner,
         id: u64,
         wait: Duration,
     ) -> Result<Self, OpenError> {
         let (stream, subject) = (keys.stream.clone(), keys.names.memory("owner"));
-        let owner = Owner { id: format!("{id:016x}"), name: name.to_owned() };
+        let id = owner.id.clone().unwrap_or_else(|| format!("{id:016x}"));
+        let owner = Holder { id, name: owner.name.clone() };
         let mut lease = Self { api: api.clone(), stream, subject, owner, revision: 0 };
         let failed = |error| super::streams::api_error(api, &keys.stream, error);
         let deadline = Instant::now() + wait;
@@ -65,6 +66,12 @@ impl Lease {
             let found = lease.look().await.map_err(failed)?;
             let free = match &found {
                 None => Some(0),
+                // The one before this one, which has died.
+                Some(found)
+                    if found.owner.as_ref().is_some_and(|held| held.id == lease.owner.id) =>
+                {
+                    Some(found.revision)
+                }
                 Some(found) if found.owner.is_none() || found.age >= LASTS => Some(found.revision),
                 Some(_) => None,
             };
@@ -159,7 +166,7 @@ impl Lease {
 pub(super) async fn release(api: Api, (stream, subject, id): (String, String, String)) {
     let release = async {
         let found = api.leader_get(&stream, &json!({"last_by_subj": subject})).await.ok()??;
-        let owner: Owner = serde_json::from_slice(&found.message.payload).ok()?;
+        let owner: Holder = serde_json::from_slice(&found.message.payload).ok()?;
         if owner.id == id {
             // Where this fails, the lease ends by itself.
             api.delete(&stream, found.message.sequence).await.ok()?;

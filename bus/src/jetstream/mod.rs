@@ -50,9 +50,9 @@ pub use self::names::DEFAULT_PREFIX;
 use self::names::{MAX_PREFIX_BYTES, Names};
 pub use self::preflight::{Finding, Severity, preflight};
 use self::streams::Shape;
-pub use self::streams::Start;
 use self::view::View;
 use self::writer::{MAX_REQUESTS, Request, Writer};
+use crate::copy::Start;
 use crate::limits::batch_bytes;
 use crate::{
     Append, Appended, BoxFuture, Bus, Entry, Extent, Log, MAX_BATCH_BYTES, ReadError, Revision,
@@ -76,8 +76,9 @@ pub struct OpenOptions {
     pub url: String,
     /// What the names of streams and subjects begin with: `A-Z a-z 0-9 - _`.
     pub prefix: String,
-    /// On how many servers each stream is kept. For streams that are made only.
-    pub replicas: usize,
+    /// On how many servers each stream is kept; none: on three of a cluster, else on one. For
+    /// streams that are made only.
+    pub replicas: Option<usize>,
     /// How many bytes EVENTS may take before new events are refused; none: as much as the
     /// account may. For streams that are made only.
     pub max_bytes: Option<u64>,
@@ -87,9 +88,9 @@ pub struct OpenOptions {
     pub auth: Auth,
     /// Whom one trusts.
     pub tls: Tls,
-    /// Be the one owner of the logs, under this name, as a daemon must. Without it several
-    /// may append at the same time.
-    pub owner: Option<String>,
+    /// Be the one owner of the logs, as a daemon must. Without it several may append at the
+    /// same time.
+    pub owner: Option<Owner>,
     /// How long to wait for a server, and for another owner to end. One that has died is
     /// waited for until its lease of 10 seconds ends, in any case.
     pub wait: Duration,
@@ -101,13 +102,13 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
-    /// The server at `url`, everything else as it is by default: prefix `tripline`, one
-    /// replica, no limit, no owner, no waiting.
+    /// The server at `url`, everything else as it is by default: prefix `tripline`, no limit,
+    /// no owner, no waiting.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             prefix: DEFAULT_PREFIX.to_owned(),
-            replicas: 1,
+            replicas: None,
             max_bytes: None,
             domain: None,
             auth: Auth::Nobody,
@@ -118,6 +119,16 @@ impl OpenOptions {
             starts: None,
         }
     }
+}
+
+/// Who owns the logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// What others are told: a host and a process.
+    pub name: String,
+    /// What stays the same when the owner is started again, if anything does: then it need
+    /// not wait until its own lease has ended. Only for who knows that the one before is dead.
+    pub id: Option<String>,
 }
 
 /// Why the bus could not be opened.
@@ -265,14 +276,15 @@ impl JetStreamBus {
         names: &Names,
         deadline: Instant,
     ) -> Result<Self, OpenError> {
-        let name = options.owner.as_deref().unwrap_or("tripline");
+        let name = options.owner.as_ref().map_or("tripline", |owner| owner.name.as_str());
         let connection = Connection::open(&options.url, name, &options.auth, &options.tls).await?;
         preflight::check_version(&connection)?;
+        let is_clustered = connection.client.server_info().cluster.is_some();
         let api = Api::new(connection, options.domain.as_deref());
         let id = load::random_id();
         let shape = Shape {
             names,
-            replicas: options.replicas,
+            replicas: options.replicas.unwrap_or(if is_clustered { 3 } else { 1 }),
             max_bytes: options.max_bytes,
             starts: options.starts,
         };
@@ -403,6 +415,7 @@ impl JetStreamBus {
         &self,
         log: Log,
         from: Position,
+        max: usize,
     ) -> Result<Vec<Append>, ReadError> {
         let view = &self.log(log).view;
         let extent = view.check(from)?;
@@ -417,7 +430,7 @@ impl JetStreamBus {
             dedup: record.id.clone(),
             record: record.record.clone(),
         };
-        Ok(block.records.iter().skip(skip).map(append).collect())
+        Ok(block.records.iter().skip(skip).take(max).map(append).collect())
     }
 }
 

@@ -12,6 +12,7 @@ use super::api::{Api, ApiError, StreamInfo, code};
 use super::names::Names;
 use super::{Finding, OpenError, Severity};
 use crate::Log;
+use crate::copy::Start;
 
 const INCARNATION: &str = "tripline.dev/incarnation";
 const FORMAT: &str = "tripline.dev/format";
@@ -20,15 +21,6 @@ const FIRST: &str = "tripline.dev/first";
 /// When the stream of this incarnation was made, as the server says.
 const CREATED: &str = "tripline.dev/created";
 const FORMAT_VERSION: &str = "1";
-
-/// Where an empty log begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Start {
-    /// The incarnation that it gets.
-    pub incarnation: u32,
-    /// The sequence of its first record.
-    pub first: u64,
-}
 
 /// How streams are made.
 pub(super) struct Shape<'a> {

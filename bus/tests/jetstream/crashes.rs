@@ -117,7 +117,7 @@ async fn records_without_ids_are_not_doubled_when_the_server_is_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_goes_on_when_its_leader_is_killed() {
     let mut cluster = NatsCluster::start().unwrap();
-    let options = OpenOptions { replicas: 3, ..options(&cluster.url()) };
+    let options = options(&cluster.url());
     let bus = open(&options).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let tasks: Vec<_> = (0..TASKS)

@@ -109,7 +109,7 @@ async fn a_second_owner_is_refused_while_the_first_one_lives() {
     let options = options(&nats.url());
     let first = open(&options).await;
     let second = OpenOptions {
-        owner: Some("the second".to_owned()),
+        owner: Some(Owner { name: "the second".to_owned(), id: None }),
         wait: Duration::ZERO,
         ..options.clone()
     };
@@ -121,6 +121,17 @@ async fn a_second_owner_is_refused_while_the_first_one_lives() {
     first.append(Log::Events, vec![with_id("a", "a")]).await.unwrap();
     drop(first);
     let second = open(&second).await;
+    // One that knows that it is the same need not wait.
+    let same = |name: &str| OpenOptions {
+        owner: Some(Owner { name: name.to_owned(), id: Some("the same".to_owned()) }),
+        ..options.clone()
+    };
+    drop(second);
+    let before = open(&same("before")).await;
+    let second = open(&same("after")).await;
+    until("the one before notices", async || (!before.troubles().is_empty()).then_some(())).await;
+    let refused = before.append(Log::Events, vec![with_id("b", "b")]).await;
+    assert!(matches!(refused, Err(WriteError::Unavailable(_))), "{refused:?}");
     assert_eq!(read_all(&*second, Log::Events).await, ["a"]);
 }
 

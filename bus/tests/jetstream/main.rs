@@ -7,6 +7,7 @@
 mod access;
 mod crashes;
 mod loss;
+mod moving;
 mod suite;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tripline_bus::jetstream::{JetStreamBus, OpenOptions};
+use tripline_bus::jetstream::{JetStreamBus, OpenOptions, Owner};
 use tripline_bus::{Append, Bus, Log, ReadError, WriteError};
 
 /// Only something that is broken takes so long.
@@ -26,7 +27,7 @@ fn options(url: &str) -> OpenOptions {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     OpenOptions {
         prefix: format!("test{number}"),
-        owner: Some("the test".to_owned()),
+        owner: Some(Owner { name: "the test".to_owned(), id: None }),
         wait: Duration::from_secs(30),
         ..OpenOptions::new(url)
     }

@@ -25,5 +25,5 @@ async fn one_server() {
 async fn three_servers() {
     let cluster = NatsCluster::start().unwrap();
     let url = cluster.url();
-    conformance::run(|| JetStream(OpenOptions { replicas: 3, ..options(&url) })).await;
+    conformance::run(|| JetStream(options(&url))).await;
 }
