@@ -97,3 +97,13 @@ fn a_missing_dedup_is_caught() {
 fn a_replay_under_the_wrong_plan_is_caught() {
     caught(Mistake::WrongPlan, "action");
 }
+
+#[test]
+fn forgotten_ticks_are_caught() {
+    caught(Mistake::ForgetTicks, "tick");
+}
+
+#[test]
+fn forgotten_ends_of_runs_are_caught() {
+    caught(Mistake::ForgetEnds, "no end");
+}

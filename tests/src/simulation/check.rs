@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tripline::engine::definitions::Definitions;
-use tripline::engine::driver::load_plan;
+use tripline::engine::driver::{load_plan, schedules_of};
+use tripline::engine::schedules::{self, Schedules};
 use tripline_bus::{Bus, Log, Stored};
 use tripline_event::{
-    Action, ActionId, EventId, EventKey, EventsRecord, Outcome, OutcomeKind, Position,
+    Action, ActionId, Event, EventId, EventKey, EventsRecord, Outcome, OutcomeKind, Position,
 };
 use tripline_eventsources::Accepted;
 use tripline_sensors::evaluator::{Evaluator, Off, Plan, State};
@@ -34,9 +35,15 @@ pub struct Evidence<'a> {
 }
 
 /// What the evaluator decides about the whole log, in one go.
+#[derive(Default)]
 struct Expected {
     actions: Vec<ActionId>,
     duplicates: BTreeSet<Position>,
+    /// What schedules decide, each with whether it stands in the log.
+    ticks: BTreeMap<(EventKey, EventId), bool>,
+    /// Events of schedules in the log that nobody decided.
+    unexplained: Vec<EventId>,
+    schedules: Schedules,
 }
 
 /// Checks all of it.
@@ -51,6 +58,8 @@ pub async fn check(evidence: &Evidence<'_>) -> Result<Summary, Violation> {
     let expected = expected(evidence.bus, &events).await?;
     let actions = decode_actions(&actions)?;
     actions_are_those_expected(&expected.actions, &actions)?;
+    ticks_are_those_expected(&expected)?;
+    each_tick_is_accounted_for_once(&expected, &events)?;
     let outcomes = decode_outcomes(&outcomes)?;
     duplicates_are_visible(&expected.duplicates, &outcomes)?;
     let dead_letters = every_action_is_closed_once(&actions, &outcomes)?;
@@ -117,24 +126,117 @@ fn accepted_events_are_there(
 async fn expected(bus: &dyn Bus, events: &[Stored]) -> Result<Expected, Violation> {
     let definitions = Definitions::default();
     let Some(first) = events.first() else {
-        return Ok(Expected { actions: Vec::new(), duplicates: BTreeSet::new() });
+        return Ok(Expected::default());
     };
     let mut evaluator = Evaluator::new(Plan::default().into(), State::new(first.position.origin()));
-    let mut expected = Expected { actions: Vec::new(), duplicates: BTreeSet::new() };
+    let mut expected = Expected::default();
     for stored in events {
         let record = decode(stored)?;
         if let EventsRecord::Plan { number, at } = record {
             let plan = load_plan(bus, &definitions, number)
                 .await
                 .map_err(|error| Violation(format!("plan {number}: {error}")))?;
+            let changes = plan.number > evaluator.plan().number;
             evaluator.switch(stored.position, at, plan);
+            let now = evaluator.state().log_time;
+            if changes {
+                let compiled = schedules_of(evaluator.plan(), &definitions);
+                expected.schedules.switch(now, compiled);
+            } else {
+                expected.schedules.pass_time(now);
+            }
+            expected.take_decided();
             continue;
         }
         let decisions = evaluator.apply(stored.position, &record, &mut Off);
+        expected.schedules.pass_time(evaluator.state().log_time);
+        expected.take_decided();
+        if let EventsRecord::Event(event) = &record
+            && event.kind == schedules::events::KIND
+        {
+            expected.see(event, decisions.duplicate.is_some());
+        }
         expected.duplicates.extend(decisions.duplicate.map(|duplicate| duplicate.position));
         expected.actions.extend(decisions.actions.into_iter().map(|action| action.id));
     }
     Ok(expected)
+}
+
+impl Expected {
+    fn take_decided(&mut self) {
+        let decided = self.schedules.unsent();
+        self.schedules.sent(&decided);
+        self.ticks.extend(decided.into_iter().map(|event| ((event.key, event.id), false)));
+    }
+
+    fn see(&mut self, event: &Event, duplicate: bool) {
+        if duplicate {
+            self.schedules.seen(event);
+        } else {
+            self.schedules.apply(event);
+        }
+        self.take_decided();
+        match self.ticks.get_mut(&(event.key.clone(), event.id.clone())) {
+            Some(stands) => *stands = true,
+            None if event.key.name == schedules::events::ENDED => {}
+            None => self.unexplained.push(event.id.clone()),
+        }
+    }
+}
+
+fn ticks_are_those_expected(expected: &Expected) -> Result<(), Violation> {
+    if let Some(id) = expected.unexplained.first() {
+        return violated(format!("tick {id} was decided and should not have been"));
+    }
+    match expected.ticks.iter().find(|(_, stands)| !**stands) {
+        Some(((key, id), _)) => violated(format!("tick {id} of {key} is missing")),
+        None => Ok(()),
+    }
+}
+
+/// Every nominal time of a schedule that was in force all along was started once, or
+/// skipped once with a reason, or waits.
+fn each_tick_is_accounted_for_once(
+    expected: &Expected,
+    events: &[Stored],
+) -> Result<(), Violation> {
+    let mut started: BTreeMap<EventKey, u64> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for stored in events {
+        let EventsRecord::Event(event) = decode(stored)? else { continue };
+        if event.kind != schedules::events::KIND
+            || !seen.insert((event.key.clone(), event.id.clone()))
+        {
+            continue;
+        }
+        let data: serde_json::Value =
+            serde_json::from_slice(event.data.as_deref().unwrap_or_default()).unwrap_or_default();
+        let ticks = match event.key.name.as_str() {
+            schedules::events::TICK => 1,
+            schedules::events::SKIPPED => data["count"].as_u64().unwrap_or_default(),
+            _ => continue,
+        };
+        let source = EventKey { name: String::new(), ..event.key };
+        *started.entry(source).or_default() += ticks;
+    }
+    for (name, entry) in expected.schedules.entries() {
+        if entry.changes > 0 {
+            continue;
+        }
+        let state = &entry.stored.state;
+        let times = &entry.compiled.definition.times;
+        let nominal = times.ticks_after(entry.stored.created_at);
+        let nominal = nominal.take_while(|tick| *tick <= state.watermark()).count() as u64;
+        let source = EventKey::new(&name.namespace, &name.name, "");
+        let found = started.get(&source).copied().unwrap_or_default();
+        let waiting = state.gate().waiting() as u64;
+        if nominal != found + waiting {
+            return violated(format!(
+                "{name}: {nominal} ticks were due, {found} are accounted for, {waiting} wait"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn decode_actions(stored: &[Stored]) -> Result<Vec<Action>, Violation> {

@@ -145,6 +145,8 @@ fn pick(random: &mut SmallRng, from: &[&str]) -> String {
 fn plans(random: &mut SmallRng) -> Vec<(Duration, Vec<Value>)> {
     let count = random.random_range(1..=5);
     let mut sensors: Vec<_> = (0..count).map(|number| sensor(random, number)).collect();
+    let schedules = random.random_range(0..=4);
+    sensors.extend((0..schedules).map(|number| schedule(random, number)));
     let mut plans = vec![(Duration::ZERO, sensors.clone())];
     let changes = random.random_range(0..=3);
     let mut times: Vec<_> = (0..changes).map(|_| within(random, ACTIVE)).collect();
@@ -155,9 +157,68 @@ fn plans(random: &mut SmallRng) -> Vec<(Duration, Vec<Value>)> {
         if random.random_bool(0.7) {
             sensors.push(sensor(random, number));
         }
+        // A schedule goes, comes, or becomes another one.
+        let number = random.random_range(0..=schedules);
+        sensors.retain(|sensor| sensor["metadata"]["name"] != format!("schedule-{number}"));
+        if random.random_bool(0.7) {
+            sensors.push(schedule(random, number));
+        }
         plans.push((at, sensors.clone()));
     }
     plans
+}
+
+/// When schedules end: everything is to be done at some time.
+const END: &str = "2026-11-18T07:10:40Z";
+
+fn schedule(random: &mut SmallRng, number: usize) -> Value {
+    let times = match random.random_range(0..4) {
+        0 => json!({"cronString": ["* * * * *"], "timezoneName": "Europe/Zurich"}),
+        1 => json!({"calendar": [{"minute": "*", "hour": "*", "second": "*/20"}]}),
+        2 => json!({"interval": [{"interval": format!("{}s", random.random_range(3..60))}],
+                    "jitter": format!("{}s", random.random_range(0..20))}),
+        _ => json!({"cronString": ["* * * * *", "@every 25s"], "excludeCalendar": [{"minute": "9", "hour": "*"}]}),
+    };
+    let mut times = times;
+    times["endTime"] = json!(END);
+    let overlaps =
+        ["Skip", "BufferOne", "BufferAll", "CancelOther", "TerminateOther", "AllowAll", "Replace"];
+    let mut action = trigger(random, 0, 1);
+    let mut does = action["template"].take();
+    for (key, value) in action.as_object().into_iter().flatten() {
+        if key != "template" {
+            does[key] = value.clone();
+        }
+    }
+    if let Some(does) = does.as_object_mut() {
+        does.retain(|key, _| !["name", "conditions", "conditionsReset"].contains(&key.as_str()));
+    }
+    let does: Value = serde_json::from_str(
+        &does
+            .to_string()
+            .replace("\"d0\"", "\"tick\"")
+            .replace("body.correlation_id", "scheduledTime"),
+    )
+    .unwrap_or_default();
+    let action = if random.random_bool(0.2) { json!({"event": {}}) } else { does };
+    let catch_up = pick(random, &["none", "latest", "all"]);
+    json!({
+        "apiVersion": "tripline.dev/v1",
+        "kind": "Schedule",
+        "metadata": {"name": format!("schedule-{number}"), "namespace": "ci"},
+        "spec": {
+            "specs": [times],
+            "policies": {
+                "overlap": pick(random, &overlaps),
+                "catchUp": catch_up,
+                "catchUpWindow": format!("{}s", random.random_range(10..300)),
+                "pauseOnFailure": random.random_bool(0.1),
+            },
+            "state": if random.random_bool(0.2) { json!({"limitedActions": 3}) } else { json!({}) },
+            "deleteAfterCompletion": random.random_bool(0.5),
+            "action": action,
+        },
+    })
 }
 
 fn sensor(random: &mut SmallRng, number: usize) -> Value {

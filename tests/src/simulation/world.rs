@@ -14,6 +14,7 @@ use tripline::engine::ingest::{IdSource, Ingest};
 use tripline::engine::mistakes::Mistakes;
 use tripline::engine::observer::EngineObserver;
 use tripline::engine::plans::Definition;
+use tripline::engine::schedules::{self, Kind};
 use tripline::engine::{Engine, EngineParts};
 use tripline_bus::memory::{Faults, MemoryBus, MemoryStore};
 use tripline_bus::{Bus, Log};
@@ -359,7 +360,11 @@ impl Life {
             let read = |error: tripline_bus::ReadError| Violation(error.to_string());
             let next = self.bus.extent(Log::Actions).await.map_err(read)?.next;
             let all_closed = self.engine.executor.low_water(next) == next;
-            if evaluated >= last && open == 0 && all_closed {
+            let schedules_are_done = {
+                let schedules = schedules::lock(&self.engine.schedules);
+                !schedules.has_unsent() && schedules.awaits_nothing()
+            };
+            if evaluated >= last && open == 0 && all_closed && schedules_are_done {
                 return Ok(());
             }
             if self.engine.has_failed() {
@@ -379,8 +384,10 @@ impl Life {
 fn definition(sensor: &Value) -> Definition {
     let json = sensor.to_string();
     let text = |field: &str| sensor["metadata"][field].as_str().unwrap_or_default().to_owned();
+    let name = ObjectName::new(text("namespace"), text("name"));
+    let kind = sensor["kind"].as_str().unwrap_or_default().parse::<Kind>();
     Definition {
-        name: ObjectName::new(text("namespace"), text("name")),
+        name: kind.map(|kind| kind.source_of(&name)).unwrap_or(name),
         hash: DefinitionHash::of(&json),
         json,
     }

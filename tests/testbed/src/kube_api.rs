@@ -490,7 +490,10 @@ fn spawn_etcd(programs: &Path, folder: &Path, address: SocketAddr) -> anyhow::Re
         .arg(folder.join("etcd"))
         .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
         .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-        .args(["--initial-cluster", &format!("default={peer}"), "--log-level", "warn"]);
+        .args(["--initial-cluster", &format!("default={peer}"), "--log-level", "warn"])
+        // What a process that is killed has written is kept by the kernel; and a disk that is
+        // busy with builds must not make requests time out.
+        .arg("--unsafe-no-fsync");
     let mut etcd = Process::spawn("etcd", command, &folder.join("etcd.log"))?;
     let http = Http::plain(address);
     etcd.ready(|| http.is_ok("/health"))?;
