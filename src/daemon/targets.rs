@@ -155,6 +155,11 @@ impl Targets {
     pub fn add_kinds(self: &Arc<Self>, kinds: &mut Kinds) {
         let workflow = WorkflowTrigger::routed(Arc::clone(self) as _);
         kinds.insert("argoWorkflow".to_owned(), Arc::new(workflow));
+        #[cfg(feature = "kubernetes")]
+        {
+            let k8s = tripline_triggers::k8s::K8sTrigger::new(Arc::clone(&self.clusters));
+            kinds.insert("k8s".to_owned(), Arc::new(k8s));
+        }
     }
 }
 

@@ -7,9 +7,10 @@ use serde_json::Value;
 use tripline_config::{Dialect, FieldPath, Problem, Severity};
 
 use crate::http::HttpConfig;
+use crate::k8s::K8sConfig;
 use crate::log::LogConfig;
 use crate::workflow::WorkflowConfig;
-use crate::{codes, http, log, workflow};
+use crate::{codes, http, k8s, log, workflow};
 
 /// What a kind's `parameters` are applied to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,23 @@ struct Implementation {
 
 /// All kinds, in the order in which Argo Events looks for them: the first one counts.
 pub static KINDS: &[Kind] = &[
-    not_yet("k8s", Applies::Resource),
+    Kind {
+        key: k8s::KIND,
+        applies_to: Applies::Resource,
+        implementation: Some(Implementation {
+            schema: || schemars::schema_for!(K8sConfig),
+            check: |config, at, dialect| {
+                let mut problems =
+                    checked(config, at, dialect, |config: K8sConfig| config.problems(at));
+                if cfg!(not(feature = "kubernetes")) {
+                    let message = "this build was made without the feature `kubernetes`";
+                    problems.push(Problem::error(codes::KIND_NOT_SUPPORTED, at.clone(), message));
+                }
+                problems
+            },
+            example: k8s::EXAMPLE,
+        }),
+    },
     Kind {
         key: workflow::KIND,
         applies_to: Applies::Resource,

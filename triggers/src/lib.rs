@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod codes;
 pub mod executor;
 pub mod http;
+pub mod k8s;
 pub mod kinds;
 pub mod log;
 mod secret;

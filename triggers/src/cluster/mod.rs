@@ -8,6 +8,7 @@
 //! action goes to, which is decided with the action.
 
 pub(crate) mod call;
+pub(crate) mod discovery;
 mod exec;
 pub mod follow;
 mod kubeconfig;
@@ -27,11 +28,14 @@ pub use settings::{ClusterDefinition, ClusterSpec, For, IN_CLUSTER, KubeconfigSo
 
 use crate::{RenderedAction, SecretLookup, TriggerError};
 use call::{Answer, Call, Failure};
+use discovery::{Discovery, NoKind};
 use link::Link;
+use resource::Resource;
 
 /// One cluster.
 pub struct Cluster {
     link: Link,
+    discovery: Discovery,
     impersonate: bool,
 }
 
@@ -74,6 +78,11 @@ impl Cluster {
             Some(namespace) => refused(format!("namespace `{namespace}` is not among the")),
             None => refused("an object outside of namespaces is not in one of the".to_owned()),
         }
+    }
+
+    /// The kind `kind` of `api_version`, as this cluster has it.
+    pub(crate) async fn resource(&self, api_version: &str, kind: &str) -> Result<Resource, NoKind> {
+        self.discovery.resource(&self.link, api_version, kind).await
     }
 
     /// Whether the API server has loaded what it decides by. One that has just started refuses
@@ -155,7 +164,7 @@ impl Clusters {
     fn cluster(&self, definition: ClusterDefinition) -> Cluster {
         let impersonate = self.impersonate && definition.spec.impersonate.unwrap_or(true);
         let link = Link::new(definition, Arc::clone(&self.secrets), Arc::clone(&self.clock));
-        Cluster { link, impersonate }
+        Cluster { link, discovery: Discovery::default(), impersonate }
     }
 
     /// The cluster of that name.

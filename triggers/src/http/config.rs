@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tripline_config::{ConfigMapRef, FieldPath, Problem, SecretRef};
 
+use super::tls::TlsConfig;
 use crate::codes;
 
 /// The timeout, in seconds, where none is given.
@@ -45,8 +46,8 @@ pub struct HttpConfig {
     /// Headers whose values are kept in Secrets or ConfigMaps; they replace `headers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secure_headers: Option<Vec<SecureHeader>>,
-    /// Not supported yet, and refused: `parameters` with the destination `headers.NAME`
-    /// does the same.
+    /// Headers whose values come from the events: `dest` is the header's name. They replace
+    /// `headers`, and are set after `parameters`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dynamic_headers: Option<Vec<Value>>,
     /// User and password of basic authentication.
@@ -55,9 +56,9 @@ pub struct HttpConfig {
     /// How long the whole exchange may take, in seconds, from 1 to 3600; 60 if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<i64>,
-    /// Not supported yet, and refused. HTTPS with the system's root certificates needs none.
+    /// For HTTPS with other than the system's root certificates, or with a client's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Value>,
+    pub tls: Option<TlsConfig>,
     /// The `Host` header, where it is not that of `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
@@ -165,14 +166,13 @@ impl HttpConfig {
             let missing = "expected one of `secretKeyRef` and `configMapKeyRef`".to_owned();
             say(codes::SECURE_HEADER, at.key("valueFrom"), kept.ok_or(missing));
         }
-        let not_yet = |there: bool, name| match there {
-            true => Err(format!("`{name}` is not supported yet")),
-            false => Ok(()),
-        };
-        say(codes::TLS_NOT_SUPPORTED, at.key("tls"), not_yet(self.tls.is_some(), "tls"));
-        let dynamic = self.dynamic_headers.as_ref().is_some_and(|headers| !headers.is_empty());
-        let at = at.key("dynamicHeaders");
-        say(codes::DYNAMIC_HEADERS_NOT_SUPPORTED, at, not_yet(dynamic, "dynamicHeaders"));
+        let tls = self.tls.as_ref().and_then(TlsConfig::problem);
+        say(codes::TLS, at.key("tls"), tls.map_or(Ok(()), |message| Err(message.to_owned())));
+        for (index, dynamic) in self.dynamic_headers.iter().flatten().enumerate() {
+            let name = dynamic.get("dest").and_then(Value::as_str).unwrap_or_default();
+            let at = at.key("dynamicHeaders").index(index).key("dest");
+            say(codes::HEADER, at, header(name, "").map(drop));
+        }
         problems
     }
 }

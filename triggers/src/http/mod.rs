@@ -1,17 +1,19 @@
 //! `http`: sends a request.
 //!
-//! One client, with its pool of connections, serves all triggers. It takes proxies from the
-//! environment and root certificates from the system.
+//! One client, with its pool of connections, serves all triggers; each different `tls` has
+//! one of its own. Proxies are taken from the environment, and root certificates from the
+//! system where `tls` names none.
 
 mod answer;
 mod config;
 mod request;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::sync::{Arc, OnceLock};
 
-use reqwest::{Client, Response, redirect};
+use reqwest::{Client, ClientBuilder, Response, redirect};
 use serde::Deserialize as _;
 use tripline_event::outcome::TargetResult;
 use tripline_event::{Cause, Clock};
@@ -20,6 +22,8 @@ pub(crate) use answer::check_status_policy;
 use answer::{Meaning, meaning, no_answer, retry_after};
 pub use config::{BasicAuth, HttpConfig, SecureHeader, ValueFrom};
 use request::Prepared;
+use tls::TlsClients;
+pub use tls::TlsConfig;
 
 use crate::{Attempt, BoxFuture, SecretLookup, Trigger, TriggerError};
 
@@ -44,12 +48,19 @@ pub struct HttpTrigger {
     client: OnceLock<Client>,
     /// Follows no redirect to another host.
     guarded: OnceLock<Client>,
+    tls: TlsClients,
 }
 
 impl HttpTrigger {
     /// Takes secrets from `secrets`. A crypto provider must have been installed.
     pub fn new(secrets: Arc<dyn SecretLookup>, clock: Arc<dyn Clock>) -> Self {
-        Self { secrets, clock, client: OnceLock::new(), guarded: OnceLock::new() }
+        Self {
+            secrets,
+            clock,
+            client: OnceLock::new(),
+            guarded: OnceLock::new(),
+            tls: TlsClients::default(),
+        }
     }
 
     fn client(&self, guarded: bool) -> Result<&Client, TriggerError> {
@@ -69,10 +80,18 @@ impl HttpTrigger {
             let reason = format!("`http` is not valid: {error}");
             TriggerError::Refused { cause: Cause::Render, reason }
         })?;
-        let Prepared { mut request, timeout, guarded, secrets } =
+        let Prepared { mut request, timeout, guarded, secrets, tls } =
             Prepared::new(attempt.rendered, &config, self.secrets.as_ref())?;
         *request.timeout_mut() = Some(timeout);
-        let answer = self.client(guarded)?.execute(request).await;
+        let client = match tls {
+            None => self.client(guarded)?.clone(),
+            // The secret may be put right yet.
+            Some(tls) => self
+                .tls
+                .client(&tls, guarded, || builder(guarded))
+                .map_err(|reason| TriggerError::Retry { reason, after: None })?,
+        };
+        let answer = client.execute(request).await;
         let mut response = answer.map_err(|error| no_answer(error, timeout))?;
         let status = response.status();
         let body = body(&mut response).await;
@@ -112,15 +131,18 @@ async fn body(response: &mut Response) -> Vec<u8> {
     body
 }
 
-fn client(guarded: bool) -> reqwest::Result<Client> {
+fn builder(guarded: bool) -> ClientBuilder {
     let agent = concat!("tripline/", env!("CARGO_PKG_VERSION"));
-    let builder = || Client::builder().user_agent(agent).gzip(false).redirect(redirects(guarded));
-    builder().build().or_else(|error| {
+    Client::builder().user_agent(agent).gzip(false).redirect(redirects(guarded))
+}
+
+fn client(guarded: bool) -> reqwest::Result<Client> {
+    builder(guarded).build().or_else(|error| {
         tracing::warn!(
             target: "tripline::trigger::http", %error,
             "root certificates cannot be loaded: requests over HTTPS will fail"
         );
-        builder().tls_certs_only([]).build()
+        builder(guarded).tls_certs_only([]).build()
     })
 }
 

@@ -11,6 +11,7 @@ use tripline_config::{Secret, SecretRef};
 use tripline_event::{Action, Cause, CorrelationId};
 
 use super::config::{HttpConfig, Kept, SecureHeader, header};
+use super::tls::{Material, TlsConfig};
 use crate::{RenderedAction, SecretLookup, TriggerError};
 
 /// A request, and what of it must not be told.
@@ -20,6 +21,8 @@ pub(super) struct Prepared {
     /// It has secure headers, which must not leave the host.
     pub(super) guarded: bool,
     pub(super) secrets: Vec<Secret>,
+    /// Where the configuration has `tls`.
+    pub(super) tls: Option<Material>,
 }
 
 impl Prepared {
@@ -62,8 +65,33 @@ impl Prepared {
             *request.body_mut() = Some(payload.clone().into());
         }
         let guarded = !secrets.is_empty();
-        Ok(Self { request, timeout, guarded, secrets })
+        let tls = match &config.tls {
+            Some(tls) => Some(material(tls, namespace, lookup)?),
+            None => None,
+        };
+        Ok(Self { request, timeout, guarded, secrets, tls })
     }
+}
+
+/// Secrets of TLS do not stand in the request: no server can repeat them.
+fn material(
+    tls: &TlsConfig,
+    namespace: &str,
+    lookup: &dyn SecretLookup,
+) -> Result<Material, TriggerError> {
+    if let Some(problem) = tls.problem() {
+        return Err(refused(format!("`tls`: {problem}")));
+    }
+    let value = |of: &Option<SecretRef>| match of {
+        Some(of) => secret(lookup, namespace, of, &mut Vec::new()),
+        None => Ok(None),
+    };
+    Ok(Material {
+        authorities: value(&tls.ca_cert_secret)?,
+        certificate: value(&tls.client_cert_secret)?,
+        key: value(&tls.client_key_secret)?,
+        skip_verify: tls.insecure_skip_verify == Some(true),
+    })
 }
 
 /// What tells the receiver of the action and its chain, unless the sensor says otherwise.

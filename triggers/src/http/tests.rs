@@ -85,7 +85,7 @@ async fn server() -> Server {
 }
 
 /// The secret `token` of `ci`, and the ConfigMap `team`.
-struct Lookup;
+pub(super) struct Lookup;
 
 impl SecretLookup for Lookup {
     fn secret(&self, namespace: &str, secret: &SecretRef) -> Result<Secret, String> {
@@ -109,7 +109,7 @@ fn trigger() -> HttpTrigger {
     HttpTrigger::new(Arc::new(Lookup), Arc::new(SystemClock))
 }
 
-fn rendered(config: Value, payload: Option<&str>) -> RenderedAction {
+pub(super) fn rendered(config: Value, payload: Option<&str>) -> RenderedAction {
     let trigger = TriggerName::new(&ObjectName::new("ci", "notify"), "post");
     let traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned());
     let links =
@@ -127,6 +127,7 @@ fn rendered(config: Value, payload: Option<&str>) -> RenderedAction {
         generation: 0,
         round: 0,
         attempted: false,
+        target: None,
     };
     RenderedAction {
         action: Arc::new(action),
@@ -135,10 +136,11 @@ fn rendered(config: Value, payload: Option<&str>) -> RenderedAction {
         resource: None,
         payload: payload.map(|payload| Bytes::copy_from_slice(payload.as_bytes())),
         policy: None,
+        service_account: None,
     }
 }
 
-async fn send(
+pub(super) async fn send(
     trigger: &HttpTrigger,
     rendered: &RenderedAction,
 ) -> Result<TargetResult, TriggerError> {
@@ -146,7 +148,7 @@ async fn send(
 }
 
 /// The answer in words.
-fn told(answer: Result<TargetResult, TriggerError>) -> String {
+pub(super) fn told(answer: Result<TargetResult, TriggerError>) -> String {
     match answer {
         Ok(TargetResult::Http { status }) => format!("{status}"),
         Ok(other) => format!("{other:?}"),
@@ -155,6 +157,7 @@ fn told(answer: Result<TargetResult, TriggerError>) -> String {
             format!("retry after {} s: {reason}", after.as_secs())
         }
         Err(TriggerError::Refused { cause, reason }) => format!("{cause}: {reason}"),
+        Err(TriggerError::NotDone { .. }) => "not done".to_owned(),
     }
 }
 
@@ -351,7 +354,20 @@ fn what_is_wrong_is_found_at_its_place() {
         ),
         (
             json!({"url": "http://a", "headers": {"a b": "c"}, "tls": {}, "dynamicHeaders": [{}]}),
-            vec!["TL0412 http.headers.a b", "TL0413 http.tls", "TL0414 http.dynamicHeaders"],
+            vec![
+                "TL0412 http.headers.a b",
+                "TL0413 http.tls",
+                "TL0412 http.dynamicHeaders[0].dest",
+            ],
+        ),
+        (
+            json!({"url": "https://a", "tls": {"clientKeySecret": {"name": "a", "key": "b"}}}),
+            vec!["TL0413 http.tls"],
+        ),
+        (
+            json!({"url": "https://a", "tls": {"insecureSkipVerify": true},
+                   "dynamicHeaders": [{"dest": "x-build.id", "src": {"dependencyName": "a"}}]}),
+            vec![],
         ),
         (
             json!({"url": "http://a", "secureHeaders": [{"name": "a", "valueFrom": {}}]}),

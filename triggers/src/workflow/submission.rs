@@ -10,6 +10,8 @@ use crate::{RenderedAction, TriggerError};
 const MADE_NAME_CHARS: usize = 58;
 /// The most characters of any name: it becomes the value of a label of the pods.
 const NAME_CHARS: usize = 63;
+/// The most characters of the name of any object.
+const LONGEST_NAME_CHARS: usize = 253;
 
 /// The label that says which action an object was created for.
 pub(crate) const ACTION_ID: &str = "tripline.dev/action-id";
@@ -41,8 +43,42 @@ impl Submission {
     /// # Errors
     /// [`TriggerError::Refused`] where its name, namespace or metadata are none.
     pub fn new(rendered: &RenderedAction) -> Result<Self, TriggerError> {
+        let Made { namespace, name, object } = Made::new(rendered, true)?;
+        let action = &rendered.action;
+        if !is_name(&name, true) {
+            return Err(refused(format!(
+                "`{name}` is no valid name of a workflow: lower-case letters, digits, `-` and `.`, \
+                 a letter or digit at both ends, at most {NAME_CHARS} characters"
+            )));
+        }
+        Ok(Self {
+            namespace: namespace.unwrap_or_default(),
+            name,
+            object,
+            action: action.id.clone(),
+            correlation: action.links.root().clone(),
+            sensor_namespace: action.trigger.namespace.clone(),
+            service_account: rendered.service_account.clone(),
+        })
+    }
+}
+
+/// An object that an action creates.
+pub(crate) struct Made {
+    /// None where its kind has no namespaces.
+    pub(crate) namespace: Option<String>,
+    /// The same for each attempt at the same action.
+    pub(crate) name: String,
+    /// The whole object, with the labels of its action.
+    pub(crate) object: Value,
+}
+
+impl Made {
+    /// The object that `rendered` creates. Its name is one that a path can hold; what else
+    /// its kind asks of names is for the API server to say.
+    pub(crate) fn new(rendered: &RenderedAction, namespaced: bool) -> Result<Self, TriggerError> {
         let Some(mut object) = rendered.resource.clone() else {
-            return Err(refused("there is no workflow to create: `source.resource` is missing"));
+            return Err(refused("there is nothing to create: `source.resource` is missing"));
         };
         let action = &rendered.action;
         let metadata = mapping(&mut object, "metadata")?;
@@ -54,27 +90,20 @@ impl Submission {
         if !is_name(&namespace, false) {
             return Err(refused(format!("`{namespace}` is no valid name of a namespace")));
         }
-        if !is_name(&name, true) {
-            return Err(refused(format!(
-                "`{name}` is no valid name of a workflow: lower-case letters, digits, `-` and `.`, \
-                 a letter or digit at both ends, at most {NAME_CHARS} characters"
-            )));
+        let in_a_path = !["", ".", ".."].contains(&name.as_str()) && !name.contains(['/', '%']);
+        if name.len() > LONGEST_NAME_CHARS || !in_a_path {
+            return Err(refused(format!("`{name}` is no valid name of an object")));
         }
         metadata.remove("generateName");
         metadata.insert("name".into(), name.clone().into());
-        metadata.insert("namespace".into(), namespace.clone().into());
+        metadata.remove("namespace");
+        let namespace = namespaced.then_some(namespace);
+        if let Some(namespace) = &namespace {
+            metadata.insert("namespace".into(), namespace.clone().into());
+        }
         extend(metadata, "labels", labels(action))?;
         extend(metadata, "annotations", annotations(action))?;
-        let correlation = action.links.root().clone();
-        Ok(Self {
-            namespace,
-            name,
-            object,
-            action: action.id.clone(),
-            correlation,
-            sensor_namespace: action.trigger.namespace.clone(),
-            service_account: rendered.service_account.clone(),
-        })
+        Ok(Self { namespace, name, object })
     }
 }
 
@@ -87,8 +116,8 @@ fn mapping<'v>(
     object: &'v mut Value,
     key: &str,
 ) -> Result<&'v mut Map<String, Value>, TriggerError> {
-    let wrong = || refused(format!("the workflow's `{key}` is no mapping"));
-    let fields = object.as_object_mut().ok_or_else(|| refused("the workflow is no mapping"))?;
+    let wrong = || refused(format!("the object's `{key}` is no mapping"));
+    let fields = object.as_object_mut().ok_or_else(|| refused("the object is no mapping"))?;
     let value = fields.entry(key).or_insert(Value::Null);
     if value.is_null() {
         *value = Value::Object(Map::new());
@@ -101,7 +130,7 @@ fn text<'m>(metadata: &'m Map<String, Value>, key: &str) -> Result<Option<&'m st
     match metadata.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-        Some(_) => Err(refused(format!("the workflow's `metadata.{key}` is no text"))),
+        Some(_) => Err(refused(format!("the object's `metadata.{key}` is no text"))),
     }
 }
 
@@ -153,7 +182,7 @@ fn extend(
         *value = Value::Object(Map::new());
     }
     let Some(fields) = value.as_object_mut() else {
-        return Err(refused(format!("the workflow's `metadata.{key}` is no mapping")));
+        return Err(refused(format!("the object's `metadata.{key}` is no mapping")));
     };
     for (name, value) in entries {
         fields.insert(name.to_owned(), Value::String(value));

@@ -5,6 +5,8 @@ mod credentials;
 #[cfg(feature = "kubernetes")]
 mod following;
 #[cfg(feature = "kubernetes")]
+mod objects;
+#[cfg(feature = "kubernetes")]
 mod submitting;
 #[cfg(feature = "kubernetes")]
 mod trouble;
