@@ -23,6 +23,8 @@ tripline_config::codes! {
         "The message says what was expected.";
     UNKNOWN_CLUSTER = "TL0530", "A trigger names a cluster that nothing describes.",
         "Its actions wait until there is a `Cluster` of that name, or the daemon runs with `--context` of that name. Then they expire.";
+    EVENT_BUS = "TL0540", "The event bus is wrong.",
+        "One daemon has one event bus. An EventBus says JetStream on a server (`jetstreamExotic`), or JetStream where `--nats` says (`jetstream`); the message says what cannot be used.";
     CLUSTER_TWICE = "TL0531", "Two Clusters have the same name.",
         "Actions name a cluster by its name alone, whichever namespace the object is in: its namespace only says where its Secret is.";
 }

@@ -4,6 +4,7 @@
 //! sockets and event sources; [`query`], [`control`] and [`cli`] are how it is looked at and
 //! told what to do.
 
+pub mod bus_copy;
 pub mod check;
 pub mod cli;
 pub mod codes;

@@ -8,6 +8,8 @@ mod cluster;
 
 mod schedules;
 
+pub mod event_bus;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use serde_json::Value;
 use tripline_config::{
     Diagnostic, Dialect, FieldPath, Input, KnownKind, Loaded, Object, Problem, Severity, decode,
 };
-use tripline_event::{EventKey, ObjectName};
+use tripline_event::{DefinitionHash, EventKey, ObjectName};
 use tripline_eventsources::EventDefinition;
 use tripline_sensors::definition::SensorSpec;
 
@@ -85,6 +87,10 @@ pub struct Configuration {
     /// Clusters without mistakes, by name.
     #[cfg(feature = "kubernetes")]
     pub clusters: BTreeMap<String, tripline_triggers::cluster::ClusterDefinition>,
+    /// The event bus that an `EventBus` asks for.
+    pub event_bus: Option<event_bus::EventBusChoice>,
+    /// An `EventBus` that names a server and cannot be used.
+    pub event_bus_refused: Option<ObjectName>,
     /// Objects that were refused, and the first reason.
     pub invalid: BTreeMap<Identity, String>,
     /// All that is wrong, sorted by place.
@@ -128,21 +134,16 @@ impl Configuration {
 
 /// Loads `inputs`. Sensors that `definitions` has compiled before are not compiled again.
 pub fn load(inputs: &[Input], definitions: &Definitions) -> Configuration {
-    let Loaded { objects, diagnostics, skipped, files, incomplete, sources } =
-        tripline_config::load(inputs, KINDS);
-    let configuration = Configuration {
-        diagnostics,
-        skipped,
-        files,
-        incomplete: !incomplete.is_empty(),
-        texts: sources,
-        ..Configuration::default()
-    };
+    let configuration = Configuration::default();
     let later = Vec::new();
     let mut loader = Loader { definitions, configuration, objects: HashMap::new(), later };
-    for object in objects {
-        loader.object(object);
-    }
+    let Loaded { diagnostics, skipped, files, incomplete, sources, .. } =
+        tripline_config::load_each(inputs, KINDS, &mut |object| loader.object(object));
+    loader.configuration.diagnostics.extend(diagnostics);
+    loader.configuration.skipped = skipped;
+    loader.configuration.files = files;
+    loader.configuration.incomplete = !incomplete.is_empty();
+    loader.configuration.texts = sources;
     let later = std::mem::take(&mut loader.later);
     loader.schedules(later);
     loader.refuse_clashes();
@@ -167,11 +168,7 @@ impl Loader<'_> {
             "Sensor" => self.sensor(object),
             "EventSource" => self.event_source(object),
             "Secret" | "ConfigMap" if !object.broken => self.configuration.secrets.push(object),
-            "EventBus" => self.unsupported(
-                &object,
-                "choosing an event bus is not supported yet",
-                "remove it: events are kept in the data directory of the daemon",
-            ),
+            "EventBus" => self.event_bus(&object),
             "CronWorkflow" | "Schedule" | "HolidayCalendar" => self.later.push(object),
             #[cfg(feature = "kubernetes")]
             "Cluster" => self.cluster(&object),
@@ -220,21 +217,21 @@ impl Loader<'_> {
             self.refuse(&object, vec![problem]);
             return;
         };
-        // The shape first: what is compiled below is known to decode.
-        let dialect = Dialect::of(&object.api_version);
-        let mut problems = match decode::<SensorSpec>(spec, &at, dialect) {
-            Ok((_, warnings)) => warnings,
-            Err(problems) => {
-                self.refuse(&object, problems);
-                return;
+        let (hash, json) = object.definition();
+        let (compiled, problems) = match self.definitions.checked(&hash) {
+            Some((compiled, warnings)) => (Some(compiled), warnings),
+            None => {
+                // The shape first: what is compiled below is known to decode.
+                let dialect = Dialect::of(&object.api_version);
+                match decode::<SensorSpec>(spec, &at, dialect) {
+                    Ok((_, warnings)) => self.compile(&object, &hash, warnings),
+                    Err(problems) => {
+                        self.refuse(&object, problems);
+                        return;
+                    }
+                }
             }
         };
-        let (hash, json) = object.definition();
-        let (compiled, found) = match serde_json::from_str::<Value>(&json) {
-            Ok(value) => self.definitions.compile(&object.name, &hash, &value),
-            Err(error) => (None, vec![Problem::error(codes::NO_SPEC, at, error.to_string())]),
-        };
-        problems.extend(found);
         let refused = self.refuse(&object, problems);
         if let Some(compiled) = compiled.filter(|_| !refused) {
             let name = object.name.clone();
@@ -242,6 +239,22 @@ impl Loader<'_> {
             self.configuration.sensors.insert(name, LoadedSensor { definition, compiled });
         }
         self.remember(object);
+    }
+
+    /// Compiles a sensor whose shape is right; `problems` are the warnings about that. Where
+    /// nothing is refused, it is known and neither is done again.
+    fn compile(
+        &self,
+        object: &Object,
+        hash: &DefinitionHash,
+        mut problems: Vec<Problem>,
+    ) -> (Option<Arc<CompiledSensor>>, Vec<Problem>) {
+        let (compiled, found) = self.definitions.compile(&object.name, hash, &object.value);
+        problems.extend(found);
+        if compiled.is_some() && !object.broken {
+            self.definitions.note_warnings(hash, &problems);
+        }
+        (compiled, problems)
     }
 
     fn event_source(&mut self, object: Object) {
@@ -256,7 +269,11 @@ impl Loader<'_> {
         self.remember(object);
     }
 
-    fn remember(&mut self, object: Object) {
+    fn remember(&mut self, mut object: Object) {
+        if object.kind == "Sensor" {
+            // The workflow in it is by far the largest part.
+            object.forget("template");
+        }
         self.objects.insert((object.kind.clone(), object.name.clone()), object);
     }
 

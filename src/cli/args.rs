@@ -101,6 +101,9 @@ pub enum Command {
         after_help = "A handle is a correlation id, an event's or upstream message's id, an action's id or its\nbeginning, a workflow's name (with its namespace or without), or a position.\n\nExamples:\n  tripline trace build-4711\n  tripline trace ci/deploy-x7k2p\n  tripline trace b0169c91 --output json"
     )]
     Trace(TraceArgs),
+    /// Schedules: when they occur, what they did; pause, trigger, backfill.
+    #[command(subcommand, disable_help_subcommand = true)]
+    Schedule(super::schedule::ScheduleCommand),
     /// Dead letters: what is not carried out.
     #[command(subcommand, disable_help_subcommand = true)]
     Dlq(DlqCommand),
@@ -133,6 +136,9 @@ pub enum Command {
         after_help = "Examples:\n  tripline restore /backups/tripline-monday --data /srv/tripline"
     )]
     Restore(RestoreArgs),
+    /// The event bus: moves everything from one to another.
+    #[command(subcommand, disable_help_subcommand = true)]
+    Bus(super::bus::BusCommand),
     /// Prints completions for a shell.
     #[command(
         after_help = "Examples:\n  tripline completions bash > /etc/bash_completion.d/tripline"
@@ -352,6 +358,9 @@ pub struct RunArgs {
     /// Act in clusters with Tripline's own rights, not as the service accounts of the sensors.
     #[arg(long)]
     pub no_impersonation: bool,
+    /// The event bus.
+    #[command(flatten)]
+    pub bus: super::bus::BusArgs,
     /// A folder of secrets, in the shape of mounted Secrets: NAME/KEY.
     #[arg(long, value_name = "DIR")]
     pub secrets: Option<PathBuf>,
@@ -431,6 +440,9 @@ pub struct PublishArgs {
     /// The namespace, where EVENT names none.
     #[arg(short, long, default_value = DEFAULT_NAMESPACE, value_name = "NAME")]
     pub namespace: String,
+    /// With --nats: onto the event bus itself, whether a daemon runs or not.
+    #[command(flatten)]
+    pub bus: super::bus::BusArgs,
     /// Who is asked.
     #[command(flatten)]
     pub ask: AskArgs,

@@ -33,6 +33,8 @@ pub fn dispatch(cli: Cli, programs: &dyn Programs) -> Answer {
             Output::stdout(Format::Human).line(concat!("tripline ", env!("CARGO_PKG_VERSION")))?;
             Ok(Exit::Done)
         }
+        Command::Bus(command) => super::bus::bus(command),
+        Command::Publish(args) if args.bus.nats.is_some() => super::bus::publish(&args),
         Command::Publish(args) => asked(&args.ask.clone(), steering::publish(args)),
         Command::Status(ask) => asked(&ask, overview::status),
         Command::Sensors(ask) => asked(&ask, overview::sensors),
@@ -41,6 +43,7 @@ pub fn dispatch(cli: Cli, programs: &dyn Programs) -> Answer {
         Command::Outcomes(args) => asked(&args.ask.clone(), listing::outcomes(args)),
         Command::Trace(args) => asked(&args.ask.clone(), listing::trace(args)),
         Command::Workflows(command) => listing::workflows(command),
+        Command::Schedule(command) => super::schedule::schedule(command),
         Command::Dlq(command) => letters::dlq(command),
         Command::Pause(args) => asked(&args.ask.clone(), steering::pause(args)),
         Command::Resume(args) => asked(&args.ask.clone(), steering::resume(args)),

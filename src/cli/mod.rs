@@ -9,6 +9,7 @@
 //! Not here: the daemon, checking, the demonstration.
 
 pub mod args;
+pub mod bus;
 pub mod dispatch;
 mod help;
 pub mod init;
@@ -16,6 +17,7 @@ mod letters;
 mod listing;
 pub mod output;
 mod overview;
+pub mod schedule;
 mod steering;
 pub mod when;
 

@@ -8,6 +8,7 @@ use tripline_bus::MAX_RECORD_BYTES;
 use super::args::{DropArgs, PauseArgs, PublishArgs, ReloadArgs, ResumeArgs, ScopeArgs};
 use super::output::Output;
 use super::{CommandError, Exit};
+use crate::control::api::Accepted;
 use crate::control::{Backend, ControlError, PauseRequest, PublishRequest, scope};
 
 type Answer = Result<Exit, CommandError>;
@@ -15,18 +16,22 @@ type Answer = Result<Exit, CommandError>;
 /// `publish`.
 pub(super) fn publish(args: PublishArgs) -> impl AsyncFnOnce(&Backend, &mut Output) -> Answer {
     async move |backend: &Backend, output: &mut Output| {
-        let accepted = backend.publish(&request(&args)?).await?;
-        if output.is_json() {
-            output.json(&accepted)?;
-        } else {
-            let what = if accepted.duplicate { "was there already" } else { "is durable" };
-            let id = crate::query::item::shortened(accepted.id.as_str(), 200);
-            output.line(format_args!("event {id} {what} at {}", accepted.position))?;
-            let chain = crate::query::item::shortened(accepted.correlation.as_str(), 200);
-            output.line(format_args!("follow it with: tripline trace '{chain}'"))?;
-        }
-        Ok(Exit::Done)
+        accepted(&backend.publish(&request(&args)?).await?, output)
     }
+}
+
+/// Says what became of an event.
+pub(super) fn accepted(accepted: &Accepted, output: &mut Output) -> Answer {
+    if output.is_json() {
+        output.json(accepted)?;
+    } else {
+        let what = if accepted.duplicate { "was there already" } else { "is durable" };
+        let id = crate::query::item::shortened(accepted.id.as_str(), 200);
+        output.line(format_args!("event {id} {what} at {}", accepted.position))?;
+        let chain = crate::query::item::shortened(accepted.correlation.as_str(), 200);
+        output.line(format_args!("follow it with: tripline trace '{chain}'"))?;
+    }
+    Ok(Exit::Done)
 }
 
 pub(super) fn request(args: &PublishArgs) -> Result<PublishRequest, CommandError> {

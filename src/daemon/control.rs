@@ -19,6 +19,8 @@ use crate::control::api::{
 };
 use crate::control::daemon::{Answering, Daemon, DropWaiting, Pause};
 use crate::control::{ControlError, scope};
+use crate::control::schedules::{ScheduleAnswer, ScheduleOrder};
+use crate::engine::schedules::view::ScheduleView;
 use crate::query::dead_letter::{self, Answer, Done};
 use crate::query::{GraphConfig, extents};
 
@@ -173,18 +175,7 @@ impl Shared {
             body: Some(Bytes::copy_from_slice(body.as_bytes())),
             correlation_path: definition.correlation.clone(),
         };
-        match self.engine.ingest.append(message).await {
-            Ok(accepted) => Ok(Accepted {
-                id: accepted.id,
-                correlation: accepted.correlation,
-                position: accepted.position,
-                duplicate: accepted.duplicate,
-            }),
-            Err(error @ SinkError::TooLarge { .. }) => {
-                Err(ControlError::Invalid(error.to_string()))
-            }
-            Err(error) => Err(unreachable(error)),
-        }
+        take_in(&self.engine.ingest, message).await
     }
 
     /// Writes down who did what. What was done stays done should this fail, so the error
@@ -304,6 +295,46 @@ impl Shared {
 }
 
 /// The shape of a webhook's event: `header` and `body`.
+/// Appends an event to a bus on which no daemon of this process runs, as a webhook would.
+///
+/// # Errors
+/// It is too large, or the bus does not take it.
+#[cfg(feature = "jetstream")]
+pub async fn publish_onto(
+    bus: Arc<dyn Bus>,
+    request: PublishRequest,
+) -> Result<Accepted, ControlError> {
+    let clock: Arc<dyn tripline_event::Clock> = Arc::new(tripline_event::SystemClock);
+    let body = request.data.get();
+    let message = Message {
+        key: EventKey::new(request.namespace, request.source, request.event),
+        kind: "webhook",
+        id: request.id.as_deref().map(EventId::from_upstream),
+        time: clock.now(),
+        data: Bytes::from(webhook_data(body, &request.headers)),
+        body: Some(Bytes::copy_from_slice(body.as_bytes())),
+        headers: request.headers,
+        correlation_path: None,
+    };
+    take_in(&crate::engine::ingest::Ingest::alone(bus, clock), message).await
+}
+
+async fn take_in(
+    ingest: &crate::engine::ingest::Ingest,
+    message: Message,
+) -> Result<Accepted, ControlError> {
+    match ingest.append(message).await {
+        Ok(accepted) => Ok(Accepted {
+            id: accepted.id,
+            correlation: accepted.correlation,
+            position: accepted.position,
+            duplicate: accepted.duplicate,
+        }),
+        Err(error @ SinkError::TooLarge { .. }) => Err(ControlError::Invalid(error.to_string())),
+        Err(error) => Err(unreachable(error)),
+    }
+}
+
 fn webhook_data(body: &str, headers: &[(String, String)]) -> String {
     let mut header = serde_json::Map::new();
     for (name, value) in headers {
@@ -331,6 +362,14 @@ impl Daemon for Shared {
 
     fn sensors(&self) -> Answering<'_, Vec<SensorStatus>> {
         Box::pin(self.sensor_statuses())
+    }
+
+    fn schedules(&self) -> Answering<'_, Vec<ScheduleView>> {
+        Box::pin(async { Ok(self.schedule_views()) })
+    }
+
+    fn order_schedule(&self, order: ScheduleOrder, who: String) -> Answering<'_, ScheduleAnswer> {
+        Box::pin(self.order(order, who))
     }
 
     fn graph(&self) -> Answering<'_, GraphConfig> {
@@ -392,7 +431,7 @@ impl Daemon for Shared {
 
     fn backup(&self, path: PathBuf) -> Answering<'_, u64> {
         Box::pin(async move {
-            self.bus.backup(&path).await.map_err(|error| ControlError::Failed(error.to_string()))
+            self.backend.backup(&path).await.map_err(ControlError::Failed)
         })
     }
 }

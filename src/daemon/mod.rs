@@ -7,6 +7,8 @@
 
 pub mod bus;
 mod control;
+#[cfg(feature = "jetstream")]
+pub use control::publish_onto;
 pub mod counts;
 pub mod health;
 pub mod metrics;
@@ -14,6 +16,7 @@ pub mod notes;
 pub mod operations;
 pub mod pauses;
 pub mod reload;
+mod schedules;
 pub mod secrets;
 pub mod targets;
 pub mod trouble;
@@ -161,6 +164,7 @@ pub(crate) struct EngineHandle {
     pub(crate) questions: mpsc::Sender<oneshot::Sender<HeldBySensor>>,
     pub(crate) appending: Arc<tokio::sync::RwLock<()>>,
     pub(crate) publisher: crate::engine::Publisher,
+    pub(crate) schedules: crate::engine::schedules::SharedSchedules,
 }
 
 /// The files hold mistakes and the daemon was to be strict.
@@ -240,6 +244,7 @@ impl Daemon {
                 questions: engine.questions.clone(),
                 appending: Arc::clone(&engine.appending),
                 publisher: engine.publisher(),
+                schedules: Arc::clone(&engine.schedules),
             },
             sources,
             secrets,

@@ -46,7 +46,26 @@ pub struct Ingest {
     pub(super) healthy: AtomicBool,
 }
 
+/// Is told nothing.
+struct Nobody;
+
+impl EngineObserver for Nobody {}
+
 impl Ingest {
+    /// One on a bus that no engine of this process runs on.
+    pub fn alone(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            bus,
+            clock,
+            ids: Arc::new(RandomIds),
+            chains: Arc::default(),
+            observer: Arc::new(Nobody),
+            finder: Finder::default(),
+            mistakes: Mistakes::default(),
+            healthy: AtomicBool::new(true),
+        }
+    }
+
     /// The bus took the latest event that was offered to it.
     pub fn is_healthy(&self) -> bool {
         self.healthy.load(Ordering::Relaxed)
