@@ -33,12 +33,12 @@ fn triggers(compiled: &CompiledSensor) -> Vec<GraphTrigger> {
     let templates =
         compiled.sensor.spec.triggers.iter().filter_map(|trigger| trigger.template.as_ref());
     let triggers = templates.filter_map(|template| {
-        let (kind, config) = template.kind()?;
+        let rendering = compiled.triggers.get(&template.name)?;
         Some(GraphTrigger {
             name: template.name.clone(),
-            kind: kind.to_owned(),
+            kind: rendering.kind.to_owned(),
             conditions: (!template.conditions.is_empty()).then(|| template.conditions.clone()),
-            target: target(kind, config),
+            target: target(rendering.kind, &rendering.config()),
         })
     });
     triggers.collect()

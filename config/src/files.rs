@@ -4,9 +4,11 @@
 //! work: its files are links into the hidden folder `..data`, which itself is a link that is
 //! swapped when the ConfigMap changes.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,9 +44,9 @@ impl Input {
 pub(crate) struct Found {
     pub files: Vec<PathBuf>,
     pub diagnostics: Vec<Diagnostic>,
-    /// Folders and files by what they really are, so that links do not lead in circles and
-    /// no file is read twice.
-    visited: BTreeSet<PathBuf>,
+    /// Folders and files by device and number, so that links do not lead in circles and no
+    /// file is read twice.
+    visited: HashSet<(u64, u64)>,
 }
 
 impl Found {
@@ -56,7 +58,7 @@ impl Found {
                 Ok(metadata) if metadata.is_dir() => {
                     let before = found.files.len();
                     let known = found.visited.len();
-                    found.folder(path);
+                    found.folder(path, &metadata);
                     if found.files.len() == before && found.visited.len() > known {
                         let message = "there is no YAML in this folder";
                         let place = Place::start(&name(path));
@@ -66,15 +68,15 @@ impl Found {
                         );
                     }
                 }
-                Ok(_) => found.file(path),
+                Ok(metadata) => found.file(path, &metadata),
                 Err(error) => found.refuse(path, &error),
             }
         }
         found
     }
 
-    fn folder(&mut self, folder: &Path) {
-        if !self.is_new(folder) {
+    fn folder(&mut self, folder: &Path, metadata: &Metadata) {
+        if !self.is_new(metadata) {
             return;
         }
         let entries = match std::fs::read_dir(folder) {
@@ -93,17 +95,17 @@ impl Found {
         for path in paths {
             // Follows links, as a mounted ConfigMap needs it.
             match std::fs::metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => self.folder(&path),
+                Ok(metadata) if metadata.is_dir() => self.folder(&path, &metadata),
                 // A pipe or a device below a folder could block for ever.
-                Ok(metadata) if metadata.is_file() && is_yaml(&path) => self.file(&path),
+                Ok(metadata) if metadata.is_file() && is_yaml(&path) => self.file(&path, &metadata),
                 Err(error) if is_yaml(&path) => self.refuse(&path, &error),
                 Ok(_) | Err(_) => {}
             }
         }
     }
 
-    fn file(&mut self, path: &Path) {
-        if !self.is_new(path) {
+    fn file(&mut self, path: &Path, metadata: &Metadata) {
+        if !self.is_new(metadata) {
             return;
         }
         if self.files.len() < MAX_FILES {
@@ -118,9 +120,8 @@ impl Found {
         }
     }
 
-    fn is_new(&mut self, path: &Path) -> bool {
-        let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        self.visited.insert(real)
+    fn is_new(&mut self, metadata: &Metadata) -> bool {
+        self.visited.insert((metadata.dev(), metadata.ino()))
     }
 
     fn refuse(&mut self, path: &Path, error: &std::io::Error) {
@@ -163,7 +164,6 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
 /// Take it before the load whose files it stands for: what changes in between is then seen as
 /// a change, not missed.
 pub fn fingerprint(inputs: &[Input]) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
     let mut hasher = DefaultHasher::new();
     let mut paths = Vec::new();
     for input in inputs {

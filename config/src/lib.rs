@@ -33,7 +33,7 @@ pub use codes::Code;
 pub use decode::{Decoded, decode, schema_of};
 pub use diagnostic::Diagnostic;
 pub use files::{Input, fingerprint};
-pub use load::{KnownKind, Loaded, load};
+pub use load::{KnownKind, Loaded, load, load_each};
 pub use object::Object;
 pub use place::{Place, Spot};
 pub use problem::{FieldPath, Problem, Severity, Step};

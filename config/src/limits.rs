@@ -2,13 +2,13 @@
 //! rest is still read.
 
 /// The size of one file or of standard input, in bytes.
-pub const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
+pub const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Files of one load. What is beyond is reported, not read.
 pub const MAX_FILES: usize = 20_000;
 
 /// Documents in one file.
-pub const MAX_DOCUMENTS: usize = 10_000;
+pub const MAX_DOCUMENTS: usize = 20_000;
 
 /// How deep mappings and sequences may be nested, in one document.
 pub const MAX_DEPTH: usize = 100;

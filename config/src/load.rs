@@ -39,7 +39,8 @@ pub struct KnownKind {
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// The objects of known kinds, in the order of files and documents. Of two with the same
-    /// kind, namespace and name only the first is here.
+    /// kind, namespace and name only the first is here. Empty where they were shown to
+    /// somebody ([`load_each`]).
     pub objects: Vec<Object>,
     /// What is wrong, sorted by place.
     pub diagnostics: Vec<Diagnostic>,
@@ -63,7 +64,15 @@ impl Loaded {
 
 /// Reads all inputs. This is blocking work on files.
 pub fn load(inputs: &[Input], known: &[KnownKind]) -> Loaded {
-    let mut loader = Loader { known, loaded: Loaded::default(), places: HashMap::new() };
+    let mut objects = Vec::new();
+    let loaded = load_each(inputs, known, &mut |object| objects.push(object));
+    Loaded { objects, ..loaded }
+}
+
+/// Reads all inputs and shows each object as soon as it is read, in the order of files and
+/// documents: of ten thousand, no more than one need be in memory.
+pub fn load_each(inputs: &[Input], known: &[KnownKind], show: &mut dyn FnMut(Object)) -> Loaded {
+    let mut loader = Loader { known, loaded: Loaded::default(), places: HashMap::new(), show };
     let mut paths: Vec<&PathBuf> = Vec::new();
     for input in inputs {
         match input {
@@ -94,6 +103,7 @@ struct Loader<'k> {
     loaded: Loaded,
     /// Where each object is, for the message about a second one.
     places: HashMap<(String, ObjectName), Place>,
+    show: &'k mut dyn FnMut(Object),
 }
 
 /// A document, or an item of a list, that may be an object.
@@ -116,15 +126,14 @@ impl Loader<'_> {
             Err(error) => return self.lose(not_utf8(file, bytes, error.valid_up_to())),
         };
         self.loaded.sources.add(file, text);
-        let parsed = yaml::parse(text);
-        for flaw in parsed.broken {
+        let broken = yaml::parse(text, &mut |document| {
+            self.document(Candidate { file, node: document.root, flaws: document.flaws });
+        });
+        for flaw in broken {
             if flaw.severity == crate::Severity::Error {
                 self.loaded.incomplete.insert(Arc::clone(file));
             }
             self.loaded.diagnostics.push(located(flaw, file, None));
-        }
-        for document in parsed.documents {
-            self.document(Candidate { file, node: document.root, flaws: document.flaws });
         }
     }
 
@@ -236,7 +245,7 @@ impl Loader<'_> {
             return self.loaded.diagnostics.push(diagnostic.help("rename or remove one of them"));
         }
         self.places.insert(key, object.place.clone());
-        self.loaded.objects.push(object);
+        (self.show)(object);
     }
 
     fn verdict(&self, api_version: &str, kind: &str) -> Verdict {

@@ -70,6 +70,18 @@ impl Node {
         }
     }
 
+    /// Forgets each entry of this key.
+    pub fn forget(&mut self, key: &str) {
+        match &mut self.content {
+            Content::Scalar { .. } => {}
+            Content::Sequence(items) => items.iter_mut().for_each(|item| item.forget(key)),
+            Content::Mapping(entries) => {
+                entries.retain(|entry| entry.key != key);
+                entries.iter_mut().for_each(|entry| entry.node.forget(key));
+            }
+        }
+    }
+
     /// The place of a field: its key, its value, or the nearest parent that is there.
     pub fn locate(&self, path: &FieldPath, at_key: bool) -> Spot {
         let mut at = self;

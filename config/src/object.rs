@@ -64,6 +64,14 @@ impl Object {
         }
     }
 
+    /// Forgets the values, and the places of what stands below `field`, wherever that is:
+    /// it has the place of its nearest parent from now on. What is left is for messages
+    /// that are found later, and small.
+    pub fn forget(&mut self, field: &str) {
+        self.value = Value::Null;
+        self.node.forget(field);
+    }
+
     /// The definition as it is kept in the bus, and its hash: canonical JSON (keys sorted, no
     /// white space) without what a cluster adds to an object and without the values of a
     /// Secret.

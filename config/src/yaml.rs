@@ -17,14 +17,6 @@ use crate::place::Spot;
 use crate::problem::{FieldPath, Severity, Step};
 use crate::scalar;
 
-/// What was found in a text.
-#[derive(Default)]
-pub(crate) struct Parsed {
-    pub documents: Vec<Document>,
-    /// Documents that could not be read.
-    pub broken: Vec<Flaw>,
-}
-
 /// A document that was read, with what is wrong in it.
 pub(crate) struct Document {
     pub root: Node,
@@ -60,12 +52,14 @@ impl Flaw {
     }
 }
 
-/// Reads all documents of `text`. Empty ones are left out.
-pub(crate) fn parse(text: &str) -> Parsed {
+/// Shows each document of `text` as soon as it is read, so that they need not all be in
+/// memory at once. Empty ones are left out. Returns what could not be read.
+pub(crate) fn parse(text: &str, show: &mut dyn FnMut(Document)) -> Vec<Flaw> {
     // The mark of byte order is invisible in an editor: columns count from behind it.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader::new(text);
-    let mut parsed = Parsed::default();
+    let mut broken = Vec::new();
+    let mut documents = 0;
     loop {
         match reader.document() {
             Ok(None) => break,
@@ -74,23 +68,24 @@ pub(crate) fn parse(text: &str) -> Parsed {
                 if root.is_null() && flaws.is_empty() {
                     continue;
                 }
-                if parsed.documents.len() == MAX_DOCUMENTS {
+                if documents == MAX_DOCUMENTS {
                     let message = format!("the file has more than {MAX_DOCUMENTS} documents");
                     let flaw = Flaw::new(codes::LIMIT, root.spot, message);
-                    parsed.broken.push(flaw.help("split the file; the rest of it was not read"));
+                    broken.push(flaw.help("split the file; the rest of it was not read"));
                     break;
                 }
-                parsed.documents.push(Document { root, flaws });
+                documents += 1;
+                show(Document { root, flaws });
             }
             Err(flaw) => {
                 // What else was found in this document is worth a line, too.
-                parsed.broken.append(&mut reader.flaws);
+                broken.append(&mut reader.flaws);
                 let out_of_budget = reader.nodes >= MAX_NODES;
                 let at = flaw.spot;
-                parsed.broken.push(*flaw);
-                if parsed.broken.len() >= MAX_PROBLEMS {
+                broken.push(*flaw);
+                if broken.len() >= MAX_PROBLEMS {
                     let message = "too much is wrong with this file; the rest of it was not read";
-                    parsed.broken.push(Flaw::new(codes::LIMIT, at, message));
+                    broken.push(Flaw::new(codes::LIMIT, at, message));
                     break;
                 }
                 if out_of_budget || !matches!(reader.parser.proceed_next_document(), Ok(true)) {
@@ -99,7 +94,7 @@ pub(crate) fn parse(text: &str) -> Parsed {
             }
         }
     }
-    parsed
+    broken
 }
 
 type Outcome<T> = Result<T, Box<Flaw>>;

@@ -72,6 +72,19 @@ pub struct SensorSpec {
     pub suspend: Option<Suspend>,
 }
 
+impl SensorSpec {
+    /// What decides: without what stands under the kinds of the triggers, which is most of it.
+    pub fn outline(&self) -> Self {
+        Self {
+            dependencies: self.dependencies.clone(),
+            triggers: self.triggers.iter().map(Trigger::outline).collect(),
+            max_hops: self.max_hops,
+            suspend: self.suspend,
+            ..Self::default()
+        }
+    }
+}
+
 /// What a suspended sensor does with what it would have done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

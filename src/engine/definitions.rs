@@ -27,6 +27,7 @@ use tripline_triggers::executor::{
 };
 use tripline_triggers::kinds::{self, Applies};
 
+use super::json_text::JsonText;
 use super::plans::{self, PlanError};
 use super::routes::{self, Routes};
 use super::schedules::{CompiledSchedule, Kind, lowered};
@@ -68,8 +69,8 @@ pub struct Rendering {
 /// What stands under the kind.
 #[derive(Debug, Default)]
 struct Body {
-    config: Value,
-    resource: Option<Value>,
+    config: JsonText,
+    resource: Option<JsonText>,
     parameters: Option<Parameters>,
     /// `dynamicHeaders`, which are set after `parameters`.
     headers: Option<Parameters>,
@@ -80,6 +81,8 @@ struct Body {
 #[derive(Default)]
 pub struct Definitions {
     compiled: RwLock<HashMap<DefinitionHash, Arc<CompiledSensor>>>,
+    /// What there is to say about definitions that were checked whole and are not refused.
+    warnings: RwLock<HashMap<DefinitionHash, Vec<Problem>>>,
     routes: RwLock<Routes>,
 }
 
@@ -116,6 +119,18 @@ impl Definitions {
             self.keep(hash, compiled);
         }
         (compiled, problems)
+    }
+
+    /// A definition that was checked and compiled before, with the warnings about it.
+    pub fn checked(&self, hash: &DefinitionHash) -> Option<(Arc<CompiledSensor>, Vec<Problem>)> {
+        let warnings = self.warnings.read().unwrap_or_else(PoisonError::into_inner);
+        Some((self.get(hash)?, warnings.get(hash)?.clone()))
+    }
+
+    /// Remembers all that there is to say about a definition, which is not refused.
+    pub fn note_warnings(&self, hash: &DefinitionHash, warnings: &[Problem]) {
+        let mut all = self.warnings.write().unwrap_or_else(PoisonError::into_inner);
+        all.insert(hash.clone(), warnings.to_vec());
     }
 
     /// From now on actions whose triggers name no target go where `routes` says.
@@ -191,7 +206,7 @@ pub fn compile(
         }
     };
     let (sensor, mut problems) =
-        Sensor::compile(name.clone(), hash.clone(), spec.clone(), &Calendars);
+        Sensor::compile(name.clone(), hash.clone(), spec.outline(), &Calendars);
     let names: Vec<&str> =
         spec.dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
     let mut triggers = HashMap::new();
@@ -289,7 +304,7 @@ impl Compiler<'_> {
         let Some((kind, config)) = template.kind() else {
             let problem =
                 Problem::error(codes::NO_KIND, template_at, "a trigger's template needs a kind");
-            self.problems.push(problem.help("one of `argoWorkflow`, `http`, `log`"));
+            self.problems.push(problem.help("one of `argoWorkflow`, `k8s`, `http`, `log`"));
             return None;
         };
         for (other, _) in template.kinds().skip(1) {
@@ -394,6 +409,7 @@ impl Compiler<'_> {
             config.remove("source");
         }
         let [parameters, headers, payload] = lists;
+        let (config, resource) = (JsonText::from(&config), resource.as_ref().map(JsonText::from));
         Body { config, resource, parameters, headers, payload }
     }
 
@@ -585,6 +601,11 @@ fn set_headers(list: &mut Value) {
 }
 
 impl Rendering {
+    /// What stands under the kind, without parameters and without the object to create.
+    pub fn config(&self) -> Value {
+        self.body.config.value()
+    }
+
     fn render<'e>(
         &self,
         action: &Arc<Action>,
@@ -654,10 +675,10 @@ impl Body {
     ) -> Result<(Value, Option<Value>), String> {
         let lists = [(&self.parameters, "parameters"), (&self.headers, "dynamicHeaders")];
         if lists.iter().all(|(list, _)| list.is_none()) {
-            return Ok((self.config.clone(), self.resource.clone()));
+            return Ok((self.config.value(), self.resource.as_ref().map(JsonText::value)));
         }
-        let apply = |document: &Value| -> Result<Value, String> {
-            let mut text = document.to_string();
+        let apply = |document: &JsonText| -> Result<Value, String> {
+            let mut text = document.text().to_owned();
             for (list, field) in lists {
                 let Some(list) = list else { continue };
                 text = list
@@ -669,9 +690,9 @@ impl Body {
         };
         match (kinds::applies_to(kind), &self.resource) {
             (Applies::Resource, Some(resource)) => {
-                Ok((self.config.clone(), Some(apply(resource)?)))
+                Ok((self.config.value(), Some(apply(resource)?)))
             }
-            _ => Ok((apply(&self.config)?, self.resource.clone())),
+            _ => Ok((apply(&self.config)?, self.resource.as_ref().map(JsonText::value))),
         }
     }
 }

@@ -5,11 +5,14 @@
 //! compare-and-swap. From which record on a plan is in force stands in the EVENTS log.
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use tripline_bus::{Bus, ReadError, Revision, WriteError};
 use tripline_event::{DefinitionHash, FORMAT, ObjectName};
 
 const HEAD: &str = "plan/head";
+/// So many definitions are put at the same time.
+const AT_ONCE: usize = 512;
 
 /// The sensors of a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,9 +80,14 @@ pub async fn publish(bus: &dyn Bus, definitions: &[Definition]) -> Result<Listin
         }
         let known: std::collections::HashSet<_> =
             newest.sensors.iter().map(|(_, hash)| hash).collect();
-        for definition in definitions.iter().filter(|definition| !known.contains(&definition.hash))
-        {
-            keep(bus, &format!("definition/{}", definition.hash), &definition.json).await?;
+        let unknown: Vec<_> =
+            definitions.iter().filter(|definition| !known.contains(&definition.hash)).collect();
+        // At the same time: the bus makes few commits of them.
+        for some in unknown.chunks(AT_ONCE) {
+            try_join_all(some.iter().map(|definition| async move {
+                keep(bus, &format!("definition/{}", definition.hash), &definition.json).await
+            }))
+            .await?;
         }
         let next = Listing { v: FORMAT, number: newest.number + 1, sensors: sensors.clone() };
         let json = serde_json::to_string(&next)?;

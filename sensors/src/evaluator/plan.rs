@@ -46,7 +46,7 @@ pub struct Sensor {
     pub name: ObjectName,
     /// The definition that this was compiled from.
     pub definition: DefinitionHash,
-    /// What the definition says.
+    /// What the definition says, as far as it was given to be compiled.
     pub spec: SensorSpec,
     /// Its dependencies, in the order of the definition.
     pub dependencies: Vec<Dependency>,
