@@ -23,6 +23,18 @@ pub struct Destination {
     plan: Plan,
 }
 
+/// The key `key` as a part of a place: nothing in it has a meaning, and it is no index.
+pub fn escape(key: &str) -> String {
+    let mut escaped = String::from(":");
+    for character in key.chars() {
+        if character.is_ascii_punctuation() && !matches!(character, '-' | '_') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
 #[derive(Clone, Debug)]
 enum Plan {
     /// Keys and indexes.
@@ -284,6 +296,16 @@ mod tests {
 
     fn set(document: &str, place: &str, value: &str) -> Result<String, SetError> {
         Destination::compile(place)?.set(document, value)
+    }
+
+    #[test]
+    fn an_escaped_key_is_that_key_whatever_is_in_it() {
+        for key in ["a", "x-build.id", "0", "-1", ":1", "#", "a|b", "@this", "*", "a\\b", "ä b"] {
+            let place = Destination::compile(&format!("headers.{}", escape(key))).unwrap();
+            let made = place.set("{}", "v").unwrap();
+            let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+            assert_eq!(made, serde_json::json!({"headers": {key: "v"}}), "{key}");
+        }
     }
 
     #[test]

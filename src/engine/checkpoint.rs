@@ -24,6 +24,10 @@ use super::schedules::stored::{Restored, StoredError};
 use super::schedules::{SharedSchedules, lock};
 
 const HEAD: &str = "state/head";
+/// Before the number of the checkpoint that a chunk was written for.
+const CHUNKS: &str = "state/chunk/";
+/// The most chunks that are removed when what others have left is: more stay.
+const SWEPT_AT_ONCE: usize = 4096;
 /// Of the checkpoints of this time only the first is kept.
 const KEPT_EVERY_SECONDS: i64 = 3600;
 
@@ -117,8 +121,10 @@ pub struct Checkpoints {
     last: Option<Manifest>,
     /// Manifests whose fate is not known: the bus did not answer.
     uncertain: Vec<Manifest>,
-    /// Segments of the window that will not change any more and are written.
-    full: BTreeSet<u64>,
+    /// The chunks of segments of the window that will not change any more, by base.
+    full: BTreeMap<u64, String>,
+    /// What an earlier daemon wrote for a checkpoint that it did not finish is gone.
+    swept: bool,
 }
 
 impl Checkpoints {
@@ -128,7 +134,7 @@ impl Checkpoints {
             Some(entry) => (entry.revision, Some(read_manifest(&entry.value)?)),
             None => (Revision::ABSENT, None),
         };
-        Ok(Self { bus, head, last, uncertain: Vec::new(), full: BTreeSet::new() })
+        Ok(Self { bus, head, last, uncertain: Vec::new(), full: BTreeMap::new(), swept: false })
     }
 
     /// The newest checkpoint; none on a new bus.
@@ -162,11 +168,12 @@ impl Checkpoints {
             Window::restore(segments.iter().map(AsRef::as_ref)).map_err(|WindowError| {
                 CheckpointError::Damaged(HEAD.to_owned(), WindowError.to_string())
             })?;
-        self.full = state
-            .window
-            .segments()
-            .filter(|segment| segment.is_full())
-            .map(|segment| segment.base())
+        let full = state.window.segments().filter(|segment| segment.is_full());
+        self.full = full
+            .filter_map(|segment| {
+                let base = segment.base();
+                Some((base, manifest.window.get(&base)?.clone()))
+            })
             .collect();
         Ok(Some(state))
     }
@@ -209,7 +216,7 @@ impl Checkpoints {
         let number = self.last.as_ref().map_or(1, |last| last.number + 1);
         let mut chunks = Chunks { number, at: now, chunks: Vec::new() };
         let conditions = conditions(&mut chunks, self.last.as_ref(), state)?;
-        let (window, full) = self.window(&mut chunks, state);
+        let window = self.window(&mut chunks, state);
         let (of_schedules, outbox, relayed) = self.schedules(&mut chunks, schedules);
         chunks.write(&*self.bus).await?;
         let (kept, kept_at) = self.keep(now).await?;
@@ -241,11 +248,12 @@ impl Checkpoints {
         };
         state.conditions.written();
         lock(schedules).written();
-        self.full = full;
+        self.full.retain(|base, _| manifest.window.contains_key(base));
         let before = self.last.replace(manifest);
         if let Some(before) = before {
             self.forget_chunks(&before).await;
         }
+        self.sweep(number).await;
         Ok(())
     }
 
@@ -262,29 +270,59 @@ impl Checkpoints {
             let mine = self.uncertain.drain(..).find(|manifest| encode(manifest) == found);
             self.last = Some(mine.ok_or(CheckpointError::TakenOver)?);
             self.head = revision;
-            // What is dirty is written once more; which segments are full is found out again.
-            self.full.clear();
+            // What is dirty is written once more.
         }
         self.uncertain.clear();
         Ok(())
     }
 
-    fn window(&self, chunks: &mut Chunks, state: &State) -> (BTreeMap<u64, String>, BTreeSet<u64>) {
-        let mut window = BTreeMap::new();
-        let mut full = BTreeSet::new();
-        for segment in state.window.segments() {
-            let base = segment.base();
-            let written = self.last.as_ref().and_then(|last| last.window.get(&base));
-            let chunk = match written {
-                Some(chunk) if self.full.contains(&base) => chunk.clone(),
-                _ => chunks.add(Bytes::from(segment.to_bytes())),
-            };
-            window.insert(base, chunk);
-            if segment.is_full() {
-                full.insert(base);
+    /// Writes segments of the window that have become full, so that the next checkpoint has
+    /// little to write at once: a large write holds up everything else that is written.
+    pub async fn write_ahead(&mut self, state: &State, now: Timestamp) {
+        let number = self.last.as_ref().map_or(1, |last| last.number + 1);
+        // The newest may still change.
+        let full = state.window.segments().rev().skip(1);
+        let missing: Vec<(u64, Bytes)> = full
+            .take_while(|segment| !self.full.contains_key(&segment.base()))
+            .filter(|segment| segment.is_full())
+            .map(|segment| (segment.base(), Bytes::from(segment.to_bytes())))
+            .collect();
+        for (base, bytes) in missing {
+            let key = format!("{CHUNKS}{number:020}/{}-window-{base}", now.as_nanosecond());
+            if let Err(error) = overwrite(&*self.bus, &key, bytes).await {
+                // The checkpoint writes what is missing, and says so if it cannot.
+                tracing::debug!(%error, "a segment of the window is left to the checkpoint");
+                return;
             }
+            self.full.insert(base, key);
         }
-        (window, full)
+    }
+
+    fn window(&self, chunks: &mut Chunks, state: &State) -> BTreeMap<u64, String> {
+        let segments = state.window.segments().map(|segment| {
+            let written = self.full.get(&segment.base()).cloned();
+            let chunk = written.unwrap_or_else(|| chunks.add(Bytes::from(segment.to_bytes())));
+            (segment.base(), chunk)
+        });
+        segments.collect()
+    }
+
+    /// After the first checkpoint of this process: removes what others have written for one
+    /// of the same number that they did not finish. It is nobody's now.
+    async fn sweep(&mut self, number: u64) {
+        if std::mem::replace(&mut self.swept, true) {
+            return;
+        }
+        let prefix = format!("{CHUNKS}{number:020}/");
+        let Some(last) = &self.last else { return };
+        match self.bus.keys(&prefix, None, SWEPT_AT_ONCE).await {
+            Ok(keys) => {
+                let used: BTreeSet<&String> = last.chunks().collect();
+                let unused = keys.iter().filter(|key| !used.contains(key));
+                join_all(unused.map(|chunk| forget(&*self.bus, chunk))).await;
+            }
+            Err(error) => tracing::debug!(%error, "chunks of unfinished checkpoints stay"),
+        }
     }
 
     /// The chunks of all parts of the schedules: those of before, but for what has changed.
@@ -348,7 +386,7 @@ impl Chunks {
     /// Adds a chunk; returns its key.
     fn add(&mut self, value: Bytes) -> String {
         let (number, at, next) = (self.number, self.at.as_nanosecond(), self.chunks.len());
-        let key = format!("state/chunk/{number:020}/{at}-{next}");
+        let key = format!("{CHUNKS}{number:020}/{at}-{next}");
         self.chunks.push((key.clone(), value));
         key
     }
@@ -365,7 +403,7 @@ impl Chunks {
 }
 
 fn written_by(chunk: &str) -> Option<u64> {
-    chunk.strip_prefix("state/chunk/")?.split('/').next()?.parse().ok()
+    chunk.strip_prefix(CHUNKS)?.split('/').next()?.parse().ok()
 }
 
 /// A crash may have left a value under this key that no manifest refers to.

@@ -149,6 +149,7 @@ impl Driver {
                 return Ok(());
             }
             self.tell_progress(records.len() == BATCH).await;
+            self.checkpoints.write_ahead(self.evaluator.state(), self.clock.now()).await;
             self.send_ticks().await;
             if self.since_checkpoint >= self.every.records {
                 self.checkpoint().await?;

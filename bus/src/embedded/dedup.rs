@@ -30,7 +30,8 @@ pub(super) struct Dedup {
 }
 
 /// The newer ids, and those before them. When the newer ones are as many as the window,
-/// they become the older ones: nothing has to be forgotten one by one.
+/// they become the older ones: nothing has to be forgotten one by one. The tables are as
+/// large as they will be from the beginning: to make one larger would hold up a commit.
 #[derive(Default)]
 struct Generations {
     newer: HashTable<Known>,
@@ -53,6 +54,9 @@ impl Dedup {
     ) -> heed::Result<Self> {
         let logs_of = [(); 3].map(|()| Generations::default());
         let mut dedup = Self { hashes: RandomState::new(), window, logs: logs_of };
+        for log in Log::ALL {
+            dedup.logs[log.index()].newer = HashTable::with_capacity(dedup.window_of(log));
+        }
         for log in Log::ALL {
             let window = dedup.window_of(log) as u64;
             let newest = logs[log.index()].next.saturating_sub(window).to_be_bytes();
@@ -99,7 +103,8 @@ impl Dedup {
         let window = self.window_of(log);
         let generations = &mut self.logs[log.index()];
         if generations.newer.len() >= window {
-            generations.older = std::mem::take(&mut generations.newer);
+            let empty = HashTable::with_capacity(window);
+            generations.older = std::mem::replace(&mut generations.newer, empty);
         }
         generations.newer.insert_unique(hash, Known { hash, sequence }, |known| known.hash);
     }

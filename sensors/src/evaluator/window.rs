@@ -133,7 +133,7 @@ impl Window {
     }
 
     /// The segments as bytes, the oldest first. All but the last are the same the next time.
-    pub fn segments(&self) -> impl Iterator<Item = SegmentBytes<'_>> {
+    pub fn segments(&self) -> impl DoubleEndedIterator<Item = SegmentBytes<'_>> {
         self.segments.iter().map(SegmentBytes)
     }
 
