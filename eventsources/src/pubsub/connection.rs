@@ -1,16 +1,15 @@
 //! The clients of a subscription.
 
-use google_cloud_pubsub::client::{SchemaService, Subscriber, SubscriptionAdmin, TopicAdmin};
-use tokio::time::timeout;
+use google_cloud_pubsub::client::Subscriber;
 use tripline_event::EventKey;
 
+use super::admin::Admin;
 use super::argo;
 use super::config::PubSub;
 use super::credentials::Identity;
-use super::limits::CALL;
 use super::metadata;
 use super::names::Names;
-use super::trouble::Speaker;
+use super::trouble::{Speaker, Trouble};
 use crate::SecretLookup;
 
 /// The variable that Google's own clients read.
@@ -43,10 +42,7 @@ pub struct Connection {
     pub names: Names,
     pub identity: Identity,
     pub subscriber: Subscriber,
-    pub subscriptions: SubscriptionAdmin,
-    pub topics: TopicAdmin,
-    /// Any client has the call by which permissions are asked for; in this library it is this.
-    pub permissions: SchemaService,
+    pub admin: Admin,
     address: Option<String>,
 }
 
@@ -70,32 +66,22 @@ impl Connection {
             Identity::default_credentials()?
         };
         let names = names(config, &key.name).await?;
-        macro_rules! client {
-            ($builder:expr) => {{
-                let builder = $builder.with_credentials(identity.credentials.clone());
-                let built = match &address {
-                    Some(address) => builder.with_endpoint(address).build(),
-                    None => builder.build(),
-                };
-                built.await.map_err(|error| format!("no client can be made: {error}"))?
-            }};
-        }
-        Ok(Self {
-            subscriber: client!(Subscriber::builder()),
-            subscriptions: client!(SubscriptionAdmin::builder()),
-            topics: client!(TopicAdmin::builder()),
-            permissions: client!(SchemaService::builder()),
-            names,
-            identity,
-            address,
-        })
+        let builder = Subscriber::builder().with_credentials(identity.credentials.clone());
+        let builder = match &address {
+            Some(address) => builder.with_endpoint(address),
+            None => builder,
+        };
+        let subscriber =
+            builder.build().await.map_err(|error| format!("no client can be made: {error}"))?;
+        let admin = Admin::new(address.as_deref(), identity.credentials.clone())?;
+        Ok(Self { names, identity, subscriber, admin, address })
     }
 
     /// For messages.
     pub fn speaker(&self) -> Speaker<'_> {
         Speaker {
             names: &self.names,
-            endpoint: self.address.as_deref(),
+            address: self.address.as_deref(),
             account: self.identity.account.as_deref(),
         }
     }
@@ -105,20 +91,9 @@ impl Connection {
         self.address.as_deref().is_some_and(|address| !is_google(address))
     }
 
-    /// The answer of a call; `Err(None)`: none came in time.
-    pub async fn call<T>(
-        &self,
-        call: impl Future<Output = google_cloud_pubsub::Result<T>>,
-    ) -> Result<T, Option<google_cloud_pubsub::Error>> {
-        timeout(CALL, call).await.map_err(|_| None)?.map_err(Some)
-    }
-
-    /// What a call's failure means to somebody who reads it.
-    pub fn explain(&self, doing: &str, error: Option<&google_cloud_pubsub::Error>) -> String {
-        match error {
-            Some(error) => self.speaker().explain(doing, error),
-            None => self.speaker().timed_out(doing),
-        }
+    /// What went wrong while `doing` something, to somebody who reads it.
+    pub fn explain(&self, doing: &str, trouble: &Trouble) -> String {
+        self.speaker().explain(doing, trouble)
     }
 }
 

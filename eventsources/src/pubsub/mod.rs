@@ -10,6 +10,7 @@
 //! Not here: filters of a subscription, dead-letter topics, retry policies. They are settings
 //! of the subscription and work as they are.
 
+mod admin;
 mod argo;
 mod config;
 mod connection;

@@ -16,7 +16,7 @@ use super::delivery::{Delivery, Taker, Through};
 use super::keys::Keys;
 use super::limits::{FLUSH, LEASE, SILENCE};
 use super::subscription::{self, Found, find, prepare};
-use super::trouble::Answer;
+use super::trouble::Trouble;
 use crate::BoxFuture;
 use crate::source::{EventSource, Running, SourceError};
 
@@ -227,10 +227,10 @@ impl<'a> Session<'a> {
 
     /// The stream was refused.
     fn broken(&self, error: &google_cloud_pubsub::Error) -> SourceError {
-        SourceError(match Answer::of(error) {
-            Answer::NotFound => self.connection.speaker().no_subscription(),
-            Answer::Denied => self.connection.speaker().may_not_consume(),
-            _ => self.connection.explain("taking messages", Some(error)),
+        SourceError(match Trouble::from(error) {
+            Trouble::NotFound(_) => self.connection.speaker().no_subscription(),
+            Trouble::Denied(_) => self.connection.speaker().may_not_consume(),
+            trouble => self.connection.explain("taking messages", &trouble),
         })
     }
 }

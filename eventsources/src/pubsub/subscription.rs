@@ -11,7 +11,7 @@
 
 use super::config::PubSub;
 use super::connection::Connection;
-use super::trouble::Answer;
+use super::trouble::Trouble;
 
 /// The permission that taking messages needs.
 const CONSUME: &str = "pubsub.subscriptions.consume";
@@ -39,21 +39,14 @@ pub async fn find(connection: &Connection) -> Result<Found, String> {
     let doing = "looking for the subscription";
     let name = connection.names.subscription();
     let found = if connection.is_emulator() {
-        let get = connection.subscriptions.get_subscription().set_subscription(name);
-        connection.call(get.send()).await.map(|_| Found::Usable)
+        connection.admin.topic_of(&name).await.map(|_| Found::Usable)
     } else {
-        let test = connection.permissions.test_iam_permissions().set_resource(name);
-        let test = test.set_permissions([CONSUME]);
-        let answer = connection.call(test.send()).await;
-        answer.map(|answer| match answer.permissions.is_empty() {
-            false => Found::Usable,
-            true => Found::Denied,
-        })
+        let permissions = connection.admin.permissions(&name, &[CONSUME]).await;
+        permissions.map(|has| if has.is_empty() { Found::Denied } else { Found::Usable })
     };
     match found {
-        Err(Some(error)) if Answer::of(&error) == Answer::NotFound => Ok(Found::Missing),
-        Err(error) => Err(connection.explain(doing, error.as_ref())),
-        Ok(found) => Ok(found),
+        Err(Trouble::NotFound(_)) => Ok(Found::Missing),
+        found => found.map_err(|trouble| connection.explain(doing, &trouble)),
     }
 }
 
@@ -77,15 +70,13 @@ pub async fn prepare(config: &PubSub, connection: &Connection) -> Result<(), Str
 pub async fn check_topic(connection: &Connection) -> Result<(), String> {
     let Some(topic) = connection.names.topic() else { return Ok(()) };
     let name = connection.names.subscription();
-    let get = connection.subscriptions.get_subscription().set_subscription(&name);
-    let found = match connection.call(get.send()).await {
-        Ok(found) => found.topic,
-        Err(Some(error)) if Answer::of(&error) == Answer::Denied => {
+    let found = match connection.admin.topic_of(&name).await {
+        Err(Trouble::Denied(_)) => {
             tracing::debug!(subscription = name, "its topic may not be seen, and is not compared");
             return Ok(());
         }
-        Err(error) => {
-            return Err(connection.explain("reading the subscription", error.as_ref()));
+        found => {
+            found.map_err(|trouble| connection.explain("reading the subscription", &trouble))?
         }
     };
     match found {
@@ -105,22 +96,18 @@ pub async fn check_topic(connection: &Connection) -> Result<(), String> {
 async fn create(connection: &Connection) -> Result<(), String> {
     let name = connection.names.subscription();
     let topic = connection.names.topic().ok_or_else(|| connection.speaker().no_subscription())?;
+    let creating = "creating the subscription";
     match create_subscription(connection, &name, &topic).await {
-        Ok(()) => return Ok(()),
-        Err(Some(error)) if Answer::of(&error) == Answer::NotFound => {}
-        Err(error) => {
-            return Err(connection.explain("creating the subscription", error.as_ref()));
-        }
+        Err(Trouble::NotFound(_)) => {}
+        created => return created.map_err(|trouble| connection.explain(creating, &trouble)),
     }
-    let create = connection.topics.create_topic().set_name(&topic);
-    match connection.call(create.send()).await {
-        Ok(_) => tracing::info!(topic, "topic created"),
-        Err(Some(error)) if Answer::of(&error) == Answer::AlreadyExists => {}
-        Err(error) => return Err(connection.explain("creating the topic", error.as_ref())),
+    match connection.admin.create_topic(&topic).await {
+        Ok(()) => tracing::info!(topic, "topic created"),
+        Err(Trouble::AlreadyExists) => {}
+        Err(trouble) => return Err(connection.explain("creating the topic", &trouble)),
     }
-    create_subscription(connection, &name, &topic)
-        .await
-        .map_err(|error| connection.explain("creating the subscription", error.as_ref()))
+    let created = create_subscription(connection, &name, &topic).await;
+    created.map_err(|trouble| connection.explain(creating, &trouble))
 }
 
 /// One that somebody else has created meanwhile is as good.
@@ -128,17 +115,13 @@ async fn create_subscription(
     connection: &Connection,
     name: &str,
     topic: &str,
-) -> Result<(), Option<google_cloud_pubsub::Error>> {
-    let create = connection.subscriptions.create_subscription();
-    let create = create.set_name(name).set_topic(topic);
-    match connection.call(create.send()).await {
-        Ok(_) => {
-            tracing::info!(subscription = name, topic, "subscription created");
-            Ok(())
-        }
-        Err(Some(error)) if Answer::of(&error) == Answer::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
+) -> Result<(), Trouble> {
+    match connection.admin.create_subscription(name, topic).await {
+        Ok(()) => tracing::info!(subscription = name, topic, "subscription created"),
+        Err(Trouble::AlreadyExists) => {}
+        Err(trouble) => return Err(trouble),
     }
+    Ok(())
 }
 
 /// Deletes the subscription.
@@ -146,8 +129,6 @@ async fn create_subscription(
 /// # Errors
 /// What keeps it.
 pub async fn delete(connection: &Connection) -> Result<(), String> {
-    let name = connection.names.subscription();
-    let delete = connection.subscriptions.delete_subscription().set_subscription(name);
-    let deleted = connection.call(delete.send()).await;
-    deleted.map_err(|error| connection.explain("deleting the subscription", error.as_ref()))
+    let deleted = connection.admin.delete_subscription(&connection.names.subscription()).await;
+    deleted.map_err(|trouble| connection.explain("deleting the subscription", &trouble))
 }

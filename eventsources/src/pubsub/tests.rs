@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use google_cloud_auth::credentials::anonymous;
-use google_cloud_pubsub::client::SubscriptionAdmin;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tripline_config::Dialect;
 use tripline_event::ObjectName;
 use tripline_testbed::{Message, PubSub as Server};
 
+use super::admin::Admin;
 use super::{PubSub, probe};
 use crate::testing::{TestSecrets, World, eventually};
 use crate::{EventDefinition, SinkError, SourceConfig, events_in};
@@ -72,16 +72,18 @@ fn subscription() -> Value {
     json!({"subscriptionID": "tripline"})
 }
 
-async fn admin(server: &Server) -> SubscriptionAdmin {
-    let builder = SubscriptionAdmin::builder().with_endpoint(format!("http://{}", server.host()));
-    builder.with_credentials(anonymous::Builder::new().build()).build().await.unwrap()
+fn admin(server: &Server) -> Admin {
+    let address = format!("http://{}", server.host());
+    Admin::new(Some(&address), anonymous::Builder::new().build()).unwrap()
+}
+
+fn full_name(server: &Server, subscription: &str) -> String {
+    format!("projects/{}/subscriptions/{subscription}", server.project())
 }
 
 /// The topic of a subscription, if it is there.
 async fn topic_of(server: &Server, subscription: &str) -> Option<String> {
-    let name = format!("projects/{}/subscriptions/{subscription}", server.project());
-    let get = admin(server).await.get_subscription().set_subscription(name);
-    get.send().await.ok().map(|found| found.topic)
+    admin(server).topic_of(&full_name(server, subscription)).await.ok()
 }
 
 /// What is still to be delivered: what a second source gets before a message that is sent now.
@@ -368,13 +370,26 @@ async fn a_thousand_messages_are_a_thousand_events() {
     assert_eq!(left_over(&server).await, Vec::<String>::new());
 }
 
+/// A `google.pubsub.v1.Subscription`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct OnceOnly {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    topic: String,
+    #[prost(bool, tag = "16")]
+    exactly_once: bool,
+}
+
 #[tokio::test]
 async fn a_subscription_with_exactly_once_delivery_is_acknowledged_too() {
     let server = server();
-    let name = |kind: &str, name: &str| format!("projects/{}/{kind}/{name}", server.project());
-    let create = admin(&server).await.create_subscription();
-    let create = create.set_name(name("subscriptions", "once")).set_topic(name("topics", "builds"));
-    create.set_enable_exactly_once_delivery(true).send().await.unwrap();
+    let name = full_name(&server, "once");
+    let topic = format!("projects/{}/topics/builds", server.project());
+    let request = OnceOnly { name: name.clone(), topic, exactly_once: true };
+    let path = "/google.pubsub.v1.Subscriber/CreateSubscription";
+    let created: OnceOnly = admin(&server).call(path, ("name", &name), request).await.unwrap();
+    assert!(created.exactly_once);
     let ids = server.publish("builds", &[Message::new("1"), Message::new("2")]).unwrap();
     let once = || argo(&server, json!({"subscriptionID": "once"}));
     let world = World::new(NOW);
@@ -424,9 +439,9 @@ async fn a_service_that_goes_away_is_noticed_and_found_again() {
     assert!(detail.contains(&format!("http://{host} cannot be reached")), "{detail}");
     server.restart().unwrap();
     eventually(|| world.sources.status()[0].ready).await;
-    // It has lost everything, and gives the ids from the first again.
-    let after = server.publish("builds", &[Message::new("again"), Message::new("after")]).unwrap();
-    eventually(|| world.sink.ids().contains(&after[1])).await;
+    // It has lost everything; topic and subscription are made again.
+    let after = server.publish("builds", &[Message::new("after")]).unwrap();
+    eventually(|| world.sink.ids().contains(&after[0])).await;
     world.shutdown().await;
 }
 
@@ -434,9 +449,7 @@ async fn a_service_that_goes_away_is_noticed_and_found_again() {
 async fn a_subscription_that_is_deleted_is_noticed() {
     let server = server();
     let world = running(argo(&server, subscription())).await;
-    let name = format!("projects/{}/subscriptions/tripline", server.project());
-    let delete = admin(&server).await.delete_subscription().set_subscription(name);
-    delete.send().await.unwrap();
+    admin(&server).delete_subscription(&full_name(&server, "tripline")).await.unwrap();
     eventually(|| !world.sources.status()[0].ready).await;
     let detail = world.sources.status().remove(0).detail;
     assert!(detail.contains("subscriptions/tripline` does not exist"), "{detail}");

@@ -1,33 +1,68 @@
-//! What the service answers, in words that say what to do.
+//! What goes wrong with the service, in words that say what to do.
 
-use google_cloud_pubsub::Error;
+use std::error::Error;
+
+use tonic::Code;
 
 use super::names::Names;
 
-/// What an answer means for what was tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
     /// There is no such thing.
-    NotFound,
+    NotFound(String),
     /// It was there already.
     AlreadyExists,
     /// The account may not do it.
-    Denied,
-    /// The server does not know the call: an emulator.
-    Unknown,
-    /// Something else.
-    Other,
+    Denied(String),
+    /// The account is not believed.
+    NotAccepted(String),
+    /// There is no token for the account.
+    NoToken(String),
+    /// There is no connection, or the service is away.
+    Unreachable(String),
+    /// No answer came in time.
+    TimedOut,
+    /// Another answer.
+    Refused {
+        /// As gRPC names it.
+        code: &'static str,
+        /// What the service said.
+        said: String,
+    },
 }
 
-impl Answer {
-    /// What `error` means.
-    pub fn of(error: &Error) -> Self {
-        match error.status().map(|status| status.code.name()) {
-            Some("NOT_FOUND") => Self::NotFound,
-            Some("ALREADY_EXISTS") => Self::AlreadyExists,
-            Some("PERMISSION_DENIED") => Self::Denied,
-            Some("UNIMPLEMENTED") => Self::Unknown,
-            _ => Self::Other,
+impl From<tonic::Status> for Trouble {
+    fn from(status: tonic::Status) -> Self {
+        let said = match status.source() {
+            Some(source) => chain(source),
+            None => status.message().to_owned(),
+        };
+        match status.code() {
+            Code::NotFound => Self::NotFound(said),
+            Code::AlreadyExists => Self::AlreadyExists,
+            Code::PermissionDenied => Self::Denied(said),
+            Code::Unauthenticated => Self::NotAccepted(said),
+            Code::Unavailable | Code::DeadlineExceeded => Self::Unreachable(said),
+            code => Self::Refused { code: code.description(), said },
+        }
+    }
+}
+
+impl From<&google_cloud_pubsub::Error> for Trouble {
+    fn from(error: &google_cloud_pubsub::Error) -> Self {
+        if error.is_authentication() {
+            return Self::NoToken(chain(error));
+        }
+        let Some(status) = error.status() else { return Self::Unreachable(chain(error)) };
+        let said = status.message.trim().to_owned();
+        match status.code.name() {
+            "NOT_FOUND" => Self::NotFound(said),
+            "ALREADY_EXISTS" => Self::AlreadyExists,
+            "PERMISSION_DENIED" => Self::Denied(said),
+            "UNAUTHENTICATED" => Self::NotAccepted(said),
+            "UNAVAILABLE" | "DEADLINE_EXCEEDED" => Self::Unreachable(said),
+            code => Self::Refused { code, said },
         }
     }
 }
@@ -36,41 +71,35 @@ impl Answer {
 pub struct Speaker<'a> {
     pub names: &'a Names,
     /// Where, if not at Google.
-    pub endpoint: Option<&'a str>,
+    pub address: Option<&'a str>,
     pub account: Option<&'a str>,
 }
 
 impl Speaker<'_> {
     /// What went wrong while `doing` something, and what to do.
-    pub fn explain(&self, doing: &str, error: &Error) -> String {
-        let names = self.names;
-        if error.is_authentication() {
-            return format!(
-                "{doing}: {} could not be authenticated: {}",
-                self.account(),
-                chain(error)
-            );
-        }
-        let Some(status) = error.status() else {
-            return format!("{doing}: {} cannot be reached: {}", self.server(), chain(error));
-        };
-        let said = status.message.trim();
-        match status.code.name() {
-            "NOT_FOUND" => format!("{doing}: {said}: is `projectID` {:?} right?", names.project),
-            "PERMISSION_DENIED" => format!("{doing}: {} may not: {said}", self.account()),
-            "UNAUTHENTICATED" => {
-                format!("{doing}: the credentials of {} are not accepted: {said}", self.account())
+    pub fn explain(&self, doing: &str, trouble: &Trouble) -> String {
+        let (server, account) = (self.server(), self.account());
+        match trouble {
+            Trouble::NotFound(said) => {
+                format!("{doing}: {said}: is `projectID: {}` right?", self.names.project)
             }
-            "UNAVAILABLE" | "DEADLINE_EXCEEDED" => {
-                format!("{doing}: {} cannot be reached: {said}", self.server())
-            }
-            code => format!("{doing}: {code}: {said}"),
+            Trouble::AlreadyExists => format!("{doing}: it is there already"),
+            Trouble::Denied(said) => format!(
+                "{doing}: {account} may not: {said}: grant it the right (roles/pubsub.editor has \
+                 it), or create topic and subscription beforehand"
+            ),
+            Trouble::NotAccepted(said) => format!(
+                "{doing}: the credentials of {account} are not accepted: {said}: has the key been \
+                 deleted, or the account disabled?"
+            ),
+            Trouble::NoToken(why) => format!(
+                "{doing}: there is no token for {account}: {why}: set `credentialSecret`, or \
+                 GOOGLE_APPLICATION_CREDENTIALS, or run where workload identity is"
+            ),
+            Trouble::Unreachable(why) => format!("{doing}: {server} cannot be reached: {why}"),
+            Trouble::TimedOut => format!("{doing}: {server} did not answer in time"),
+            Trouble::Refused { code, said } => format!("{doing}: {server} answers {code}: {said}"),
         }
-    }
-
-    /// No answer came in time.
-    pub fn timed_out(&self, doing: &str) -> String {
-        format!("{doing}: {} did not answer in time", self.server())
     }
 
     /// There is no such subscription, and it is not to be created.
@@ -99,7 +128,7 @@ impl Speaker<'_> {
     }
 
     fn server(&self) -> &str {
-        self.endpoint.unwrap_or("pubsub.googleapis.com")
+        self.address.unwrap_or("pubsub.googleapis.com")
     }
 
     fn account(&self) -> &str {
@@ -108,7 +137,7 @@ impl Speaker<'_> {
 }
 
 /// An error and its causes: the outermost often says no more than "transport error".
-fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
@@ -119,4 +148,38 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = next.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_the_service_says_what_to_do() {
+        let names = Names {
+            project: "p".into(),
+            topic_project: "p".into(),
+            topic_id: Some("builds".into()),
+            subscription_id: "s".into(),
+        };
+        let speaker = Speaker { names: &names, address: None, account: Some("a@p.example") };
+        let status = |code, message: &str| Trouble::from(tonic::Status::new(code, message));
+        for (trouble, expected) in [
+            (status(Code::NotFound, "no project"), "x: no project: is `projectID: p` right?"),
+            (status(Code::PermissionDenied, "no"), "x: a@p.example may not: no: grant it"),
+            (status(Code::Unauthenticated, "no"), "credentials of a@p.example are not accepted"),
+            (status(Code::Unavailable, "away"), "x: pubsub.googleapis.com cannot be reached: away"),
+            (
+                status(Code::InvalidArgument, "bad"),
+                "x: pubsub.googleapis.com answers Client specified an invalid argument: bad",
+            ),
+            (Trouble::TimedOut, "x: pubsub.googleapis.com did not answer in time"),
+        ] {
+            let said = speaker.explain("x", &trouble);
+            assert!(said.contains(expected), "{said}");
+        }
+        let said = speaker.may_not_consume();
+        assert!(said.contains("roles/pubsub.subscriber --member serviceAccount:a@p.example"));
+        assert!(speaker.no_subscription().contains("create s --project p --topic builds"));
+    }
 }
