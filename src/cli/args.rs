@@ -96,6 +96,16 @@ pub enum Command {
     /// Lists sensors: what they wait for, hold, and did.
     #[command(after_help = "Examples:\n  tripline sensors")]
     Sensors(AskArgs),
+    /// One sensor: what it waits for, lets through and holds; `clear` forgets what it holds.
+    #[command(
+        after_help = "Examples:\n  tripline sensor ci/deploy\n  tripline sensor deploy -n ci clear --dependency build"
+    )]
+    Sensor(super::sensor::SensorArgs),
+    /// Forgets what a sensor holds of half-met conditions.
+    #[command(
+        after_help = "Examples:\n  tripline clear ci/deploy --reason 'the build was wrong'\n  tripline clear ci/deploy --dependency build"
+    )]
+    Clear(super::sensor::ClearArgs),
     /// The timeline of a chain, from any of its ids.
     #[command(
         after_help = "A handle is a correlation id, an event's or upstream message's id, an action's id or its\nbeginning, a workflow's name (with its namespace or without), or a position.\n\nExamples:\n  tripline trace build-4711\n  tripline trace ci/deploy-x7k2p\n  tripline trace b0169c91 --output json"

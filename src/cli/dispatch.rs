@@ -9,7 +9,7 @@ use super::args::{
     AskArgs, BackupArgs, Cli, Command, GraphArgs, GraphFormat, InitArgs, RestoreArgs, ServerArgs,
 };
 use super::output::{Format, Output};
-use super::{CommandError, Exit, Programs, help, init, letters, listing, overview, steering};
+use super::{CommandError, Exit, Programs, help, init, letters, listing, overview, sensor, steering};
 use crate::control::{Address, Backend, ControlError};
 use crate::query::Graph;
 
@@ -38,6 +38,8 @@ pub fn dispatch(cli: Cli, programs: &dyn Programs) -> Answer {
         Command::Publish(args) => asked(&args.ask.clone(), steering::publish(args)),
         Command::Status(ask) => asked(&ask, overview::status),
         Command::Sensors(ask) => asked(&ask, overview::sensors),
+        Command::Sensor(args) => asked(&args.ask.clone(), sensor::sensor(args)),
+        Command::Clear(args) => asked(&args.ask.clone(), sensor::clear(args)),
         Command::Events(args) => asked(&args.ask.clone(), listing::events(args)),
         Command::Actions(args) => asked(&args.ask.clone(), listing::actions(args)),
         Command::Outcomes(args) => asked(&args.ask.clone(), listing::outcomes(args)),

@@ -17,6 +17,7 @@ mod letters;
 mod listing;
 pub mod output;
 mod overview;
+pub mod sensor;
 pub mod schedule;
 mod steering;
 pub mod when;

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tripline_bus::{BoxFuture, Bus};
-use tripline_event::{Clock, Timestamp};
+use tripline_event::{Clock, ObjectName, Timestamp};
 use tripline_triggers::executor::Scope;
 
 use super::ControlError;
+use super::schedules::{ScheduleAnswer, ScheduleOrder};
 use super::api::{Accepted, DropReport, PublishRequest, ReloadReport, SensorStatus, Status};
+use crate::engine::schedules::view::ScheduleView;
+use super::sensor::{ClearReport, ClearRequest, SensorView};
 use crate::query::GraphConfig;
 use crate::query::dead_letter::Answer;
 
@@ -29,6 +32,28 @@ pub trait Daemon: Send + Sync + 'static {
 
     /// Every sensor as it stands.
     fn sensors(&self) -> Answering<'_, Vec<SensorStatus>>;
+
+    /// Every schedule as it stands.
+    fn schedules(&self) -> Answering<'_, Vec<ScheduleView>>;
+
+    /// Asks something of a schedule. Durable, and decided, when it answers `Ok`.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`] where there is none, [`ControlError::Invalid`] where it would
+    /// start more runs than was said.
+    fn order_schedule(&self, order: ScheduleOrder, who: String) -> Answering<'_, ScheduleAnswer>;
+
+    /// One sensor, looked at closely.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`] where there is none.
+    fn sensor(&self, name: ObjectName) -> Answering<'_, SensorView>;
+
+    /// Forgets what a sensor holds. Done, and durable, when it answers `Ok`.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`] where there is no such sensor or dependency.
+    fn clear(&self, request: ClearRequest, who: String) -> Answering<'_, ClearReport>;
 
     /// The connections that the configuration in force makes.
     fn graph(&self) -> Answering<'_, GraphConfig>;

@@ -15,7 +15,9 @@ pub mod client;
 pub mod daemon;
 pub mod error;
 pub mod routes;
+pub mod schedules;
 pub mod scope;
+pub mod sensor;
 pub mod server;
 pub mod socket;
 

@@ -1,5 +1,8 @@
 //! The routes of the control API.
 
+mod schedules;
+mod sensor;
+
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -54,6 +57,8 @@ pub(super) fn routes(daemon: Arc<dyn Daemon>, stop: CancellationToken) -> Router
         .route("/v1/workflows", get(workflows))
         .route("/v1/workflows/{namespace}/{name}", get(workflow))
         .route("/v1/workflows/{namespace}/{name}/finish", post(finish_workflow))
+        .merge(schedules::routes())
+        .merge(sensor::routes())
         .route("/v1/publish", post(publish))
         .route("/v1/pause", post(pause))
         .route("/v1/resume", post(resume))

@@ -8,7 +8,10 @@ use tripline_triggers::executor::Scope;
 
 use super::api::Finished;
 use super::daemon::{Answering, DropWaiting, Pause};
+use super::schedules::{ScheduleAnswer, ScheduleOrder};
+use super::sensor::{ClearReport, ClearRequest, SensorView};
 use super::*;
+use crate::engine::schedules::view::ScheduleView;
 use crate::query::dead_letter::{self, Answer, Done, LetterFilter};
 use crate::query::tests::{At, Logs, time};
 use crate::query::{Filter, GraphConfig, Trace};
@@ -42,6 +45,23 @@ impl Daemon for Paper {
 
     fn sensors(&self) -> Answering<'_, Vec<SensorStatus>> {
         self.note("sensors".into(), Vec::new())
+    }
+
+    fn sensor(&self, name: tripline_event::ObjectName) -> Answering<'_, SensorView> {
+        Box::pin(async move { Err(ControlError::NotFound(format!("there is no sensor {name}"))) })
+    }
+
+    fn clear(&self, request: ClearRequest, who: String) -> Answering<'_, ClearReport> {
+        let report = ClearReport { position: Position::new(1, 7), held: Vec::new() };
+        self.note(format!("clear {} by {who}", request.sensor), report)
+    }
+
+    fn schedules(&self) -> Answering<'_, Vec<ScheduleView>> {
+        self.note("schedules".into(), Vec::new())
+    }
+
+    fn order_schedule(&self, order: ScheduleOrder, _who: String) -> Answering<'_, ScheduleAnswer> {
+        Box::pin(async move { Err(ControlError::NotFound(format!("no schedule {}", order.name))) })
     }
 
     fn graph(&self) -> Answering<'_, GraphConfig> {

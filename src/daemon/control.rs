@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::SignedDuration;
-use tokio::sync::oneshot;
 use tripline_bus::{Append, Bus, Log};
-use tripline_event::{Action, Clock, EventId, EventKey, Outcome, OutcomeKind};
+use tripline_event::{Action, Clock, EventId, EventKey, ObjectName, Outcome, OutcomeKind};
 use tripline_eventsources::{EventSink, Message, SinkError};
 use tripline_triggers::executor::{Decided, Scope};
 
@@ -20,6 +19,7 @@ use crate::control::api::{
 use crate::control::daemon::{Answering, Daemon, DropWaiting, Pause};
 use crate::control::{ControlError, scope};
 use crate::control::schedules::{ScheduleAnswer, ScheduleOrder};
+use crate::control::sensor::{ClearReport, ClearRequest, SensorView};
 use crate::engine::schedules::view::ScheduleView;
 use crate::query::dead_letter::{self, Answer, Done};
 use crate::query::{GraphConfig, extents};
@@ -104,10 +104,7 @@ impl Shared {
     }
 
     async fn sensor_statuses(&self) -> Result<Vec<SensorStatus>, ControlError> {
-        let (question, answer) = oneshot::channel();
-        let ended = |_| ControlError::Failed("the evaluator has ended".to_owned());
-        self.engine.questions.send(question).await.map_err(|_| ended(()))?;
-        let held = answer.await.map_err(|_| ended(()))?;
+        let held = self.held_by_sensor().await?;
         let configuration = self.configuration.load();
         let tally = self.counts.verdicts();
         let status = configuration.sensors.iter().map(|(name, loaded)| {
@@ -180,7 +177,7 @@ impl Shared {
 
     /// Writes down who did what. What was done stays done should this fail, so the error
     /// says both.
-    async fn note(
+    pub(super) async fn note(
         &self,
         who: &str,
         did: &str,
@@ -370,6 +367,14 @@ impl Daemon for Shared {
 
     fn order_schedule(&self, order: ScheduleOrder, who: String) -> Answering<'_, ScheduleAnswer> {
         Box::pin(self.order(order, who))
+    }
+
+    fn sensor(&self, name: ObjectName) -> Answering<'_, SensorView> {
+        Box::pin(async move { self.look_at_sensor(&name).await })
+    }
+
+    fn clear(&self, request: ClearRequest, who: String) -> Answering<'_, ClearReport> {
+        Box::pin(async move { self.clear_sensor(request, &who).await })
     }
 
     fn graph(&self) -> Answering<'_, GraphConfig> {

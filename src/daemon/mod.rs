@@ -18,6 +18,7 @@ pub mod pauses;
 pub mod reload;
 mod schedules;
 pub mod secrets;
+mod sensor;
 pub mod targets;
 pub mod trouble;
 pub mod watchers;
@@ -391,7 +392,10 @@ fn first_configuration(
     options: &Options,
     definitions: &Definitions,
 ) -> anyhow::Result<Configuration> {
-    let configuration = load::load(&options.inputs, definitions);
+    let mut configuration = load::load(&options.inputs, definitions);
+    if options.targets.is_local_unsaid() {
+        configuration.refuse_real_upstreams();
+    }
     for diagnostic in &configuration.diagnostics {
         if diagnostic.is_error() {
             tracing::error!("{diagnostic}");
