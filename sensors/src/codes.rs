@@ -1,8 +1,6 @@
 //! The codes of the problems that sensors can have: `TL03` and two digits.
 
 tripline_config::codes! {
-    FILTER_NOT_SUPPORTED = "TL0301", "A kind of filter or a transform that is not supported yet.",
-        "Argo Events has it, Tripline does not yet. The sensor is refused, since it would decide otherwise without it.";
     BAD_REGEX = "TL0303", "A regular expression that cannot be compiled.",
         "Filters of type `string` take regular expressions as Go has them (RE2): no look-around, no back-references.";
     BAD_VALUE = "TL0304", "A value that is not of the filter's type.",
@@ -35,6 +33,10 @@ tripline_config::codes! {
         "Names of dependencies, and of triggers, are unique in a sensor.";
     TOO_MANY = "TL0318", "More of something than a sensor may have.",
         "Split the sensor.";
+    BAD_SCRIPT = "TL0320", "A jq or Lua program that cannot be compiled.",
+        "The message says at which line and column of the program. `jq` programs are those of gojq, scripts are Lua 5.1; neither sees files or the environment.";
+    BAD_CLUSTER = "TL0330", "Which cluster a trigger acts in cannot be told.",
+        "`clusters` is a list of names of `Cluster` objects. `clusterFrom` has a `path` into the data of the event, and `allow`, the names that may stand there.";
     BAD_TEMPLATE = "TL0319", "A template that cannot be compiled, or calls a function that does not exist.",
         "Templates are those of Go with the functions of sprig. Functions that are random, or read the environment or the network, are left out.";
 }

@@ -10,11 +10,13 @@ use tripline_config::{FieldPath, Problem};
 
 use crate::codes;
 use crate::definition::{EventDependency, EventDependencyFilter};
+use crate::transform::Transform;
 use crate::view::EventView;
 
 mod context;
 mod data;
 mod exprs;
+mod script;
 mod text_match;
 mod time;
 mod trace;
@@ -23,12 +25,15 @@ use context::Context;
 use data::Data;
 pub(crate) use data::index::{Step, Values, Word};
 use exprs::Exprs;
+use script::Scripted;
 use time::TimeOfDay;
 pub use trace::{Trace, TraceStep};
 
 /// The filters of a dependency, compiled.
 #[derive(Clone, Debug)]
 pub struct Filter {
+    /// What changes the payload first.
+    transform: Option<Transform>,
     /// `None`: every event passes.
     kinds: Option<Box<Kinds>>,
 }
@@ -42,8 +47,7 @@ struct Kinds {
     data: Option<Data>,
     context: Option<Context>,
     time: Option<TimeOfDay>,
-    /// There is a script; what to say about it.
-    script: Option<Arc<str>>,
+    script: Option<Scripted>,
 }
 
 /// What a filter says about an event.
@@ -64,24 +68,45 @@ impl Filter {
     /// Paths of problems are relative to the dependency.
     pub fn compile(dependency: &EventDependency) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
-        if let Some(transform) = &dependency.transform {
-            let at = FieldPath::root().key("transform");
-            for (field, program) in [("jq", &transform.jq), ("script", &transform.script)] {
-                if !program.is_empty() {
-                    problems.push(not_yet(at.key(field), "transforms are"));
-                }
-            }
-        }
+        let transform = dependency.transform.as_ref();
+        let transform = transform.and_then(|one| Transform::compile(one, &mut problems));
         let operator = &dependency.filters_logical_operator;
         let at = FieldPath::root().key("filtersLogicalOperator");
         let any = is_or(operator, at, &mut problems);
-        let Some(filters) = &dependency.filters else { return (Self { kinds: None }, problems) };
-        let kinds = Kinds::compile(filters, any, dependency, &mut problems);
-        (Self { kinds: Some(Box::new(kinds)) }, problems)
+        let kinds = dependency
+            .filters
+            .as_ref()
+            .map(|filters| Box::new(Kinds::compile(filters, any, dependency, &mut problems)));
+        (Self { transform, kinds }, problems)
     }
 
-    /// Decides about `event`; `trace` is told why.
+    /// Decides about `event`; `trace` is told why. A transform is applied first; where it
+    /// fails, the event does not pass.
     pub fn evaluate(&self, event: &EventView<'_>, trace: Option<&mut Trace>) -> Verdict {
+        let Some(transform) = &self.transform else { return self.decide(event, trace) };
+        match transform.apply(event) {
+            Ok(None) => self.decide(event, trace),
+            Ok(Some(data)) => self.decide(&event.with_json(&data), trace),
+            Err(error) => {
+                if let Some(trace) = trace {
+                    let answer = Err(error.clone());
+                    trace.push("transform".to_owned(), "transform", None, "an object", &answer);
+                }
+                Verdict { pass: false, error: Some(error) }
+            }
+        }
+    }
+
+    /// The payload that the dependency's transform makes of the event's: what parameters
+    /// see. `None`: it stays as it is.
+    ///
+    /// # Errors
+    /// Those of [`Transform::apply`].
+    pub fn transform(&self, event: &EventView<'_>) -> Result<Option<String>, Arc<str>> {
+        self.transform.as_ref().map_or(Ok(None), |transform| transform.apply(event))
+    }
+
+    fn decide(&self, event: &EventView<'_>, trace: Option<&mut Trace>) -> Verdict {
         match &self.kinds {
             None => Verdict { pass: true, error: None },
             Some(kinds) if kinds.any => kinds.any(event, trace),
@@ -100,12 +125,6 @@ fn is_or(operator: &str, at: FieldPath, problems: &mut Vec<Problem>) -> bool {
     operator == "or"
 }
 
-fn not_yet(at: FieldPath, what: &str) -> Problem {
-    let message = format!("{what} not supported yet");
-    let problem = Problem::error(codes::FILTER_NOT_SUPPORTED, at, message);
-    problem.help("until then, keep this sensor where it runs now, or use `data` or `exprs`")
-}
-
 impl Kinds {
     fn compile(
         filters: &EventDependencyFilter,
@@ -118,10 +137,8 @@ impl Kinds {
             is_or(&filters.data_logical_operator, at.key("dataLogicalOperator"), problems);
         let expr_any =
             is_or(&filters.expr_logical_operator, at.key("exprLogicalOperator"), problems);
-        let script = (!filters.script.is_empty()).then(|| {
-            problems.push(not_yet(at.key("script"), "`script` filters are"));
-            "`script` filters are not supported yet".into()
-        });
+        let script = (!filters.script.is_empty())
+            .then(|| Scripted::compile(&filters.script, &at.key("script"), problems));
         let kinds = Self {
             any,
             exprs: filters
@@ -169,7 +186,7 @@ impl Kinds {
                 1 => self.data.as_ref()?.evaluate(event, trace),
                 2 => self.context.as_ref()?.evaluate(event, trace),
                 3 => self.time.as_ref()?.evaluate(event, trace),
-                _ => script(self.script.as_ref()?, event),
+                _ => self.script.as_ref()?.evaluate(event, trace),
             })
         })
     }
@@ -200,10 +217,6 @@ impl Kinds {
         let error = joined(&errors);
         Verdict { pass: pass && error.is_none(), error }
     }
-}
-
-fn script(message: &Arc<str>, event: &EventView<'_>) -> Answer {
-    if event.data.bytes().is_none() { Ok(true) } else { Err(message.clone()) }
 }
 
 /// Several errors as one.

@@ -105,6 +105,27 @@ impl Fault {
     }
 }
 
+/// An argument of [`sprintf`].
+#[derive(Clone, Debug)]
+pub(crate) enum Argument {
+    Int(i64),
+    Float(f64),
+    Text(String),
+}
+
+/// Go's `fmt.Sprintf`.
+///
+/// # Errors
+/// Where the text would be too long.
+pub(crate) fn sprintf(format: &str, arguments: &[Argument]) -> Result<String, String> {
+    let value = |argument: &Argument| match argument {
+        Argument::Int(value) => Value::Int(*value),
+        Argument::Float(value) => Value::Float(*value),
+        Argument::Text(text) => Value::from(text.as_str()),
+    };
+    printf::sprintf(format, &arguments.iter().map(value).collect::<Vec<_>>())
+}
+
 impl Template {
     /// Compiles a template.
     ///

@@ -45,6 +45,17 @@ impl<'a> EventView<'a> {
     }
 }
 
+impl EventView<'_> {
+    /// The same event with another payload, which is JSON.
+    pub fn with_json<'b>(&'b self, data: &'b str) -> EventView<'b> {
+        EventView {
+            content_type: tripline_event::event::JSON,
+            data: Payload::new(Some(data.as_bytes())),
+            ..self.clone()
+        }
+    }
+}
+
 /// A payload. Whether it is JSON is found out once, when it is first asked.
 #[derive(Clone, Debug)]
 pub struct Payload<'a> {

@@ -3,8 +3,9 @@
 //! Each file of the folder named by `TRIPLINE_VECTORS` (default: `tests/vectors` of the
 //! project) is an array of cases. The run prints a line for each file and fails below
 //! its total. A deviation is a rule: a predicate on the case, with the answer that
-//! Tripline gives instead, which is checked. What is not implemented yet is a rule too,
-//! and counted apart.
+//! Tripline gives instead, which is checked.
+
+#![expect(clippy::unwrap_used, reason = "a vector that is not as it is described fails the test")]
 
 #[path = "conformance/conditions.rs"]
 mod conditions;
@@ -18,8 +19,16 @@ mod gjson;
 mod parameters;
 #[path = "conformance/report.rs"]
 mod report;
+#[path = "conformance/scripts.rs"]
+mod scripts;
+#[path = "conformance/sequences.rs"]
+mod sequences;
 #[path = "conformance/sjson.rs"]
 mod sjson;
+#[path = "conformance/source_filters.rs"]
+mod source_filters;
+#[path = "conformance/transforms.rs"]
+mod transforms;
 
 use report::{Report, cases, text};
 
@@ -47,7 +56,7 @@ fn conditions() {
     for case in cases("conditions") {
         let verdict = match text(&case, "kind") {
             "expression" => conditions::run(&case),
-            _ => report::Verdict::NotYet("sequences"),
+            _ => sequences::run(&case),
         };
         report.add(&case, verdict);
     }
@@ -77,6 +86,24 @@ fn payloads() {
     let mut report = Report::new("payloads");
     for case in cases("payloads") {
         report.add(&case, parameters::run(&case));
+    }
+    report.finish();
+}
+
+#[test]
+fn transforms() {
+    let mut report = Report::new("transforms");
+    for case in cases("transforms") {
+        report.add(&case, transforms::run(&case));
+    }
+    report.finish();
+}
+
+#[test]
+fn eventsource_filters() {
+    let mut report = Report::new("eventsource-filters");
+    for case in cases("eventsource-filters") {
+        report.add(&case, source_filters::run(&case));
     }
     report.finish();
 }

@@ -537,7 +537,13 @@ impl Renderer for Definitions {
         if let Some(allowed) = &rendering.allowed_targets {
             check_target(action, allowed)?;
         }
+        let changed = transformed(&compiled.sensor, action, events).map_err(failed)?;
         let views: Vec<EventView<'_>> = events.iter().map(|event| EventView::of(event)).collect();
+        let views: Vec<EventView<'_>> = views
+            .iter()
+            .zip(&changed)
+            .map(|(view, data)| data.as_deref().map_or_else(|| view.clone(), |data| view.with_json(data)))
+            .collect();
         let event_of = |dependency: &str| {
             let index = action.events.iter().position(|event| event.dependency == dependency)?;
             views.get(index)
@@ -555,6 +561,19 @@ impl Renderer for Definitions {
     fn target(&self, action: &Action) -> Option<String> {
         self.has_targets(action).then(|| routes::target_name(action).to_owned())
     }
+}
+
+/// What the transforms of the dependencies make of the payloads: parameters see it.
+fn transformed(
+    sensor: &Sensor,
+    action: &Action,
+    events: &[Arc<Event>],
+) -> Result<Vec<Option<String>>, String> {
+    let one = |(of, event): (&tripline_event::ActionEvent, &Arc<Event>)| {
+        let Some((_, dependency)) = sensor.dependency(&of.dependency) else { return Ok(None) };
+        dependency.filter.transform(&EventView::of(event)).map_err(|error| error.to_string())
+    };
+    action.events.iter().zip(events).map(one).collect()
 }
 
 /// Whether the event has named a target that the trigger allows.

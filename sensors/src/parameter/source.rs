@@ -10,6 +10,7 @@ use crate::definition::ParameterSource;
 use crate::path::{Kind, Path};
 use crate::template::{Context, Template};
 use crate::view::EventView;
+use crate::yaml;
 
 /// The content type of data that can be looked into.
 const JSON: &str = "application/json";
@@ -139,8 +140,17 @@ fn data<'a>(event: &EventView<'a>) -> Result<Cow<'a, str>, String> {
             let json = event.data.json().ok_or("the event's data is no valid JSON")?;
             Ok(Cow::Borrowed(json))
         }
-        YAML => Err(format!("data of type {YAML} is not supported yet")),
-        other => Err(format!("data of type `{other}` cannot be looked into: {JSON} can")),
+        YAML => {
+            let bytes = event.data.bytes().unwrap_or_default();
+            let text = std::str::from_utf8(bytes);
+            let text = text.map_err(|_| "the event's data is no valid YAML".to_owned())?;
+            let json = yaml::to_json(text);
+            let failed = |error| format!("the event's data is no valid YAML: {error}");
+            json.map(Cow::Owned).map_err(failed)
+        }
+        other => {
+            Err(format!("data of type `{other}` cannot be looked into: {JSON} and {YAML} can"))
+        }
     }
 }
 

@@ -10,9 +10,6 @@ use crate::report::{Verdict, compare, text};
 use crate::sjson;
 
 pub fn run(case: &Value) -> Verdict {
-    if let Some(feature) = not_yet(case) {
-        return Verdict::NotYet(feature);
-    }
     let list = case["parameters"].clone();
     let list: Option<Vec<TriggerParameter>> = serde_json::from_value(list).expect("parameters");
     let (parameters, _) = Parameters::compile(list.as_deref().unwrap_or_default(), &[]);
@@ -42,13 +39,4 @@ pub fn run(case: &Value) -> Verdict {
         )),
         same => same,
     }
-}
-
-/// What the parameters need that is not there yet.
-fn not_yet(case: &Value) -> Option<&'static str> {
-    let parameters = case["parameters"].as_array()?;
-    let has = |field: &str| parameters.iter().any(|one| !text(&one["src"], field).is_empty());
-    let yaml = |event: &Value| text(&event["context"], "datacontenttype") == "application/yaml";
-    let yaml = case["events"].as_object()?.values().any(yaml);
-    (yaml && (has("dataKey") || has("dataTemplate"))).then_some("application/yaml")
 }
