@@ -12,9 +12,6 @@ tripline_config::codes! {
     FILTER_NOT_SUPPORTED = "TL0202", "`filter` of an event is not supported yet.",
         "A filter that is not obeyed would let through what is to be kept out. Filter in the \
          sensors that depend on the event.";
-    PERSISTENCE_NOT_SUPPORTED = "TL0203", "`persistence` of a calendar is not supported yet.",
-        "Without it, ticks that were missed by less than a minute are made up, and those that \
-         were missed by more are shown.";
     DUPLICATE_EVENT = "TL0204", "Two kinds of one event source have an event of the same name.",
         "A sensor names an event by event source and event name; the kind is not part of that.";
     WRONG_SHAPE = "TL0205", "A part of an event source that should be a mapping is none.",

@@ -74,6 +74,26 @@ pub trait EventSink: Send + Sync + 'static {
         to: Timestamp,
         count: u64,
     ) -> BoxFuture<'a, Result<(), SinkError>>;
+
+    /// The latest tick of a calendar that was kept; none where none was.
+    fn last_tick<'a>(
+        &'a self,
+        key: &'a EventKey,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, SinkError>> {
+        let _ = key;
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Keeps the latest tick of a calendar that was taken, or given up. Durable when this
+    /// returns.
+    fn keep_last_tick<'a>(
+        &'a self,
+        key: &'a EventKey,
+        tick: Timestamp,
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        let _ = (key, tick);
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// What an event source took in.

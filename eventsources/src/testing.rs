@@ -24,6 +24,7 @@ pub struct RecordingSink {
     pub refused: Mutex<Vec<(String, String)>>,
     pub unreadable: watch::Sender<Vec<Unreadable>>,
     pub missed: Mutex<Vec<(Timestamp, Timestamp, u64)>>,
+    pub last_ticks: Mutex<BTreeMap<EventKey, Timestamp>>,
     /// While `false`, appends wait.
     pub open: watch::Sender<bool>,
     pub waiting: watch::Sender<usize>,
@@ -124,6 +125,24 @@ impl EventSink for RecordingSink {
             Ok(())
         })
     }
+
+    fn last_tick<'a>(
+        &'a self,
+        key: &'a EventKey,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, SinkError>> {
+        Box::pin(async move { Ok(self.last_ticks.lock().unwrap().get(key).copied()) })
+    }
+
+    fn keep_last_tick<'a>(
+        &'a self,
+        key: &'a EventKey,
+        tick: Timestamp,
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            self.last_ticks.lock().unwrap().insert(key.clone(), tick);
+            Ok(())
+        })
+    }
 }
 
 /// Begins at a given time, and goes as the runtime's clock does.
@@ -179,6 +198,7 @@ impl World {
             refused: Mutex::default(),
             unreadable: watch::Sender::new(Vec::new()),
             missed: Mutex::default(),
+            last_ticks: Mutex::default(),
             open: watch::Sender::new(true),
             waiting: watch::Sender::new(0),
             most_waiting: Mutex::default(),

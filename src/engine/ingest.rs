@@ -164,4 +164,19 @@ impl EventSink for Ingest {
     ) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(self.note_missed(key, from, to, count))
     }
+
+    fn last_tick<'a>(
+        &'a self,
+        key: &'a EventKey,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, SinkError>> {
+        Box::pin(super::last_tick::get(&*self.bus, key))
+    }
+
+    fn keep_last_tick<'a>(
+        &'a self,
+        key: &'a EventKey,
+        tick: Timestamp,
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(super::last_tick::put(&*self.bus, key, tick))
+    }
 }

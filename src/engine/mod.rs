@@ -12,6 +12,8 @@ pub mod correlation;
 pub mod definitions;
 pub mod driver;
 pub mod ingest;
+mod last_tick;
+mod json_text;
 pub mod mistakes;
 pub mod observer;
 pub mod plans;
@@ -184,14 +186,17 @@ impl Engine {
             .await
             .map_err(|error| StartError::Plan(plan, error))?;
         let compiled = driver::schedules_of(&plan, &parts.definitions);
-        let restored = checkpoints.restore_schedules().await?;
+        let mut restored = checkpoints.restore_schedules().await?;
+        if parts.mistakes.forget_ticks() {
+            restored.forget_outbox();
+        }
         let schedules = Schedules::restore(restored, state.log_time, compiled);
         let schedules: SharedSchedules = Arc::new(Mutex::new(schedules));
         let replay_to = bus.extent(Log::Events).await?.next;
         let relayed = match checkpoints.last().map(|manifest| manifest.relayed) {
-            Some(Some(relayed)) => relayed,
+            Some(Some(relayed)) if !parts.mistakes.forget_ends() => relayed,
             // Of before there were schedules: no end was waited for.
-            Some(None) => bus.extent(Log::Outcomes).await?.next,
+            Some(_) => bus.extent(Log::Outcomes).await?.next,
             None => bus.extent(Log::Outcomes).await?.first,
         };
         schedules::lock(&schedules).relayed = Some(relayed);

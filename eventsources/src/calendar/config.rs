@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
@@ -12,6 +13,7 @@ use tripline_schedules::robfig::Cron;
 use tripline_schedules::{duration, zone};
 
 use super::exclusion::excluded_dates;
+use super::run::MAKE_UP;
 use super::ticks::{Rhythm, Ticks};
 use crate::codes;
 use crate::fields::{EventFilter, data_end, take};
@@ -39,7 +41,7 @@ pub struct CalendarConfig {
     /// Copied into each event's data, under `metadata`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<BTreeMap<String, String>>,
-    /// Not supported yet, and refused.
+    /// Which ticks are made up for after a restart: without it those of the last minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persistence: Option<Persistence>,
     /// Not supported yet, and refused.
@@ -47,22 +49,38 @@ pub struct CalendarConfig {
     pub filter: Option<EventFilter>,
 }
 
-/// Catching up on ticks that were missed. Not supported yet, and refused.
+/// Catching up on ticks that were missed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Persistence {
     /// Whether and how far back to catch up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub catchup: Option<Value>,
-    /// Where Argo Events keeps the time of the last tick.
+    pub catchup: Option<CatchUp>,
+    /// Where Argo Events keeps the time of the last tick. It has no effect: Tripline keeps it on
+    /// the event bus, for every calendar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<Value>,
+}
+
+/// How far back to catch up: every tick that was missed is taken, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CatchUp {
+    /// Whether to.
+    #[serde(default)]
+    pub enabled: bool,
+    /// A duration such as `12h`: ticks that were missed by more are not made up for. Without it
+    /// all since the last tick are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_duration: Option<String>,
 }
 
 /// A calendar whose configuration is right.
 #[derive(Clone, Debug)]
 pub struct Calendar {
     pub(super) ticks: Ticks,
+    /// How late a tick may be and still be taken, at least [`MAKE_UP`].
+    pub(super) make_up: SignedDuration,
     /// The end of each event's data: `,"metadata":{…}}` or `}`.
     pub(super) data_end: String,
 }
@@ -77,12 +95,12 @@ impl CalendarConfig {
         let reading_zone = zone.clone().unwrap_or(TimeZone::UTC);
         let rhythm = take(self.rhythm(&reading_zone, at), &mut problems);
         let filter = take(EventFilter::refuse(self.filter.as_ref(), at), &mut problems);
-        let persistence = take(self.refuse_persistence(at), &mut problems);
+        let make_up = take(self.make_up(at), &mut problems);
         let calendar = (|| {
             filter?;
-            persistence?;
+            let make_up = make_up?;
             let ticks = Ticks { rhythm: rhythm?, zone: zone?, excluded: excluded? };
-            Some(Calendar { ticks, data_end: data_end(self.metadata.as_ref()) })
+            Some(Calendar { ticks, make_up, data_end: data_end(self.metadata.as_ref()) })
         })();
         (calendar, problems)
     }
@@ -135,16 +153,21 @@ impl CalendarConfig {
         (problems.len() == before).then_some(dates)
     }
 
-    fn refuse_persistence(&self, at: &FieldPath) -> Result<(), Problem> {
-        if self.persistence.is_none() {
-            return Ok(());
+    fn make_up(&self, at: &FieldPath) -> Result<SignedDuration, Problem> {
+        let catchup =
+            self.persistence.as_ref().and_then(|persistence| persistence.catchup.as_ref());
+        let Some(catchup) = catchup.filter(|catchup| catchup.enabled) else { return Ok(MAKE_UP) };
+        let Some(text) = given(catchup.max_duration.as_ref()) else {
+            return Ok(SignedDuration::MAX);
+        };
+        let at = at.key("persistence").key("catchup").key("maxDuration");
+        let duration = duration::parse_go(text)
+            .map_err(|error| Problem::error(codes::INTERVAL, at.clone(), error.to_string()))?;
+        if !duration.is_positive() {
+            let message = format!("maxDuration is {text:?}, expected more than 0");
+            return Err(Problem::error(codes::INTERVAL, at, message));
         }
-        Err(Problem::error(
-            codes::PERSISTENCE_NOT_SUPPORTED,
-            at.key("persistence"),
-            "`persistence` of a calendar is not supported yet",
-        )
-        .help("without it, ticks that were missed by less than a minute are made up"))
+        Ok(duration.max(MAKE_UP))
     }
 }
 

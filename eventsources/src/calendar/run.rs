@@ -14,8 +14,10 @@ use crate::source::{EventSource, Running, SourceError};
 use crate::{BoxFuture, Message, SinkError};
 
 /// How late a tick may be and still be taken: after a start, and after the clock was set
-/// forward.
-const MAKE_UP: SignedDuration = SignedDuration::from_secs(60);
+/// forward, where catching up is not configured.
+pub(super) const MAKE_UP: SignedDuration = SignedDuration::from_secs(60);
+/// The place is kept at most so often.
+const KEPT_EVERY: SignedDuration = SignedDuration::from_secs(10);
 /// The longest sleep: after that the clock is looked at again.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// The shortest sleep, where the clock and the runtime's timer do not quite agree.
@@ -30,9 +32,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 impl EventSource for Calendar {
     fn run(self: Arc<Self>, running: Running) -> BoxFuture<'static, Result<(), SourceError>> {
         Box::pin(async move {
-            Run { last: running.context.clock.now() - MAKE_UP, calendar: self, running }
-                .until_stopped()
-                .await;
+            let last = running.context.clock.now() - MAKE_UP;
+            let mut run = Run { last, kept: None, calendar: self, running };
+            if run.remember().await {
+                run.until_stopped().await;
+            }
             Ok(())
         })
     }
@@ -43,6 +47,8 @@ struct Run {
     running: Running,
     /// Ticks up to here are taken, or given up.
     last: Timestamp,
+    /// The same as it is durable.
+    kept: Option<Timestamp>,
 }
 
 impl Run {
@@ -56,6 +62,7 @@ impl Run {
                     return;
                 }
                 self.last = tick;
+                self.keep_now_and_then(tick).await;
             }
             let next = self.calendar.ticks.next_after(self.last);
             self.running.health.ready(match next {
@@ -66,6 +73,43 @@ impl Run {
                 () = sleep(self.sleep_until(next)) => {}
                 () = self.running.stop.cancelled() => {}
             }
+        }
+    }
+
+    /// Goes on where the calendar was before; `false`: stopped before it was told.
+    async fn remember(&mut self) -> bool {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.running.context.sink.last_tick(&self.running.key).await {
+                Ok(known) => {
+                    self.kept = known;
+                    // A clock that was set back since does not silence the calendar.
+                    let now = self.running.context.clock.now();
+                    self.last = known.map_or(self.last, |known| known.min(now));
+                    return true;
+                }
+                Err(error) => {
+                    self.running.health.failing(format!("the last tick is not known: {error}"));
+                }
+            }
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.running.stop.cancelled() => return false,
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Keeps the place durably, but not more often than is of use: a tick that is taken once
+    /// more has the same id.
+    async fn keep_now_and_then(&mut self, tick: Timestamp) {
+        let often = self.kept.is_some_and(|kept| tick.duration_since(kept) < KEPT_EVERY);
+        if often {
+            return;
+        }
+        match self.running.context.sink.keep_last_tick(&self.running.key, tick).await {
+            Ok(()) => self.kept = Some(tick),
+            Err(error) => tracing::debug!(event = %self.running.key, %error, "last tick not kept"),
         }
     }
 
@@ -84,7 +128,7 @@ impl Run {
             tracing::warn!(event = %self.running.key, "the clock was set back");
             self.last = now;
         }
-        let horizon = now - MAKE_UP;
+        let horizon = now.saturating_sub(self.calendar.make_up).unwrap_or(Timestamp::MIN);
         let missed = |tick: &Timestamp| *tick <= horizon;
         let Some(first) = self.calendar.ticks.next_after(self.last).filter(missed) else {
             return true;
@@ -100,6 +144,7 @@ impl Run {
             return false;
         }
         self.last = horizon;
+        self.keep_now_and_then(horizon).await;
         true
     }
 

@@ -135,6 +135,32 @@ async fn a_clock_set_forward_by_a_minute_loses_nothing_and_by_more_tells_what_wa
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_missed_while_nothing_ran_is_made_up_for_as_far_back_as_is_configured() {
+    for (catchup, taken, missed) in [
+        (json!({"enabled": true}), "05:30 05:40 05:50 06:00 06:10 06:20", 0),
+        (json!({"enabled": true, "maxDuration": "35m"}), "05:50 06:00 06:10 06:20", 2),
+        (json!({"enabled": true, "maxDuration": "1s"}), "06:20", 5),
+        (json!({"enabled": false, "maxDuration": "35m"}), "06:20", 5),
+    ] {
+        let config = json!({"schedule": "*/10 * * * *", "persistence": {"catchup": catchup}});
+        let world = World::new(NOW);
+        world.apply(&[calendar(config.clone())]);
+        world.sink.first_ids(2).await;
+        world.apply(&[]);
+        world.clock.jump(3600);
+        world.apply(&[calendar(config)]);
+        world.pass(2).await;
+        let ids = world.sink.ids();
+        let times: Vec<&str> = ids[2..].iter().map(|id| &id[11..16]).collect();
+        assert_eq!(times.join(" "), taken, "{catchup}");
+        let counts =
+            world.sink.missed.lock().unwrap().iter().map(|(_, _, count)| count).sum::<u64>();
+        assert_eq!(counts, missed, "{catchup}");
+        world.shutdown().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clock_set_back_does_not_silence_a_calendar_until_it_has_caught_up() {
     let world = World::new(NOW);
     world.apply(&[every("20s")]);
@@ -244,9 +270,9 @@ fn what_is_wrong_is_an_error_at_its_place() {
             ".exclusionDates[1]",
         ),
         (
-            json!({"interval": "1h", "persistence": {}}),
-            codes::PERSISTENCE_NOT_SUPPORTED,
-            ".persistence",
+            json!({"interval": "1h", "persistence": {"catchup": {"enabled": true, "maxDuration": "1d"}}}),
+            codes::INTERVAL,
+            ".persistence.catchup.maxDuration",
         ),
         (
             json!({"interval": "1h", "filter": {"expression": "true"}}),
