@@ -84,7 +84,7 @@ impl Backend {
         matches!(self, Self::Daemon(_))
     }
 
-    fn daemon(&self, to: &str) -> Result<&Client, ControlError> {
+    pub(super) fn daemon(&self, to: &str) -> Result<&Client, ControlError> {
         match self {
             Self::Daemon(client) => Ok(client),
             Self::Directory { path, .. } => Err(ControlError::Unreachable(format!(

@@ -14,6 +14,10 @@ pub enum Mistake {
     NoDedup,
     /// After a restart the newest plan decides about events that an older one was for.
     WrongPlan,
+    /// After a restart ticks that were decided and not yet appended are forgotten.
+    ForgetTicks,
+    /// After a restart ends of runs that were not on the bus yet are passed over.
+    ForgetEnds,
 }
 
 /// Which mistake is made, if any.
@@ -38,6 +42,14 @@ impl Mistakes {
             let _ = mistake;
             false
         }
+    }
+
+    pub(super) fn forget_ticks(self) -> bool {
+        self.makes(Mistake::ForgetTicks)
+    }
+
+    pub(super) fn forget_ends(self) -> bool {
+        self.makes(Mistake::ForgetEnds)
     }
 
     pub(super) fn checkpoint_before_actions(self) -> bool {

@@ -69,6 +69,8 @@ pub struct Entry {
     pub compiled: Arc<CompiledSchedule>,
     /// What is stored.
     pub stored: Stored,
+    /// How often it was changed or came back, as far as this process has seen.
+    pub changes: u64,
     /// When it stands in the queue.
     pub(super) due: Option<Timestamp>,
 }
@@ -105,14 +107,14 @@ impl Entry {
             completed: false,
             removed_at: None,
         };
-        let mut entry = Self { compiled, stored, due: None };
+        let mut entry = Self { compiled, stored, changes: 0, due: None };
         entry.limit_actions();
         entry
     }
 
     /// A schedule as it was stored.
     pub fn restored(compiled: Arc<CompiledSchedule>, stored: Stored) -> Self {
-        Self { compiled, stored, due: None }
+        Self { compiled, stored, changes: 0, due: None }
     }
 
     /// A schedule that was gone for a while. The runs that were going then were not followed,
@@ -123,7 +125,7 @@ impl Entry {
         now: Timestamp,
         effects: &mut Effects,
     ) -> Self {
-        let mut entry = Self { compiled, stored, due: None };
+        let mut entry = Self { compiled, stored, changes: 1, due: None };
         entry.stored.removed_at = None;
         entry.apply(Input::Changed { now }, now, effects);
         let running: Vec<RunId> = entry.stored.state.running().collect();
@@ -152,6 +154,7 @@ impl Entry {
         // What was due under the old definition was its own.
         self.apply(Input::Time(now), now, effects);
         self.compiled = compiled;
+        self.changes += 1;
         let times = times_of(&self.compiled);
         if was_suspended || times != self.stored.times {
             self.stored.times = times;

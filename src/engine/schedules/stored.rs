@@ -61,6 +61,12 @@ impl Restored {
         Ok(())
     }
 
+    /// Forgets the events that were decided and not yet seen in the log: a mistake, for
+    /// simulation.
+    pub fn forget_outbox(&mut self) {
+        self.outbox.clear();
+    }
+
     /// Reads back the events that were decided and not yet seen in the log.
     ///
     /// # Errors
