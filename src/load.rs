@@ -9,6 +9,7 @@ mod cluster;
 mod schedules;
 
 pub mod event_bus;
+pub mod upstreams;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -70,6 +71,8 @@ pub struct LoadedSource {
     pub name: ObjectName,
     /// Its events.
     pub events: Vec<EventDefinition>,
+    /// What is to be said where its upstream is real and workflows would only be recorded.
+    pub real_upstream: Option<Diagnostic>,
 }
 
 /// Kind, namespace and name of an object.
@@ -264,7 +267,9 @@ impl Loader<'_> {
             tripline_eventsources::events_in(Dialect::of(&object.api_version), &object.name, spec);
         if !self.refuse(&object, problems) {
             let name = object.name.clone();
-            self.configuration.sources.insert(name.clone(), LoadedSource { name, events });
+            let real_upstream = upstreams::diagnose(&object, &events);
+            let source = LoadedSource { name: name.clone(), events, real_upstream };
+            self.configuration.sources.insert(name, source);
         }
         self.remember(object);
     }

@@ -34,6 +34,20 @@ pub struct EventDefinition {
     pub hash: DefinitionHash,
 }
 
+impl EventDefinition {
+    /// Whether it takes messages that somebody else may be waiting for: from the service of a
+    /// provider, not from an emulator or an address of one's own.
+    pub fn has_real_upstream(&self) -> bool {
+        match &self.config {
+            SourceConfig::Webhook(_) | SourceConfig::Calendar(_) => false,
+            #[cfg(feature = "pubsub")]
+            SourceConfig::PubSub(pubsub) => pubsub.is_real(),
+            #[cfg(feature = "sqs")]
+            SourceConfig::Sqs(sqs) => sqs.is_real(),
+        }
+    }
+}
+
 /// The configuration of an event, by kind.
 #[derive(Clone, Debug)]
 pub enum SourceConfig {

@@ -87,7 +87,11 @@ impl Shared {
     pub(crate) async fn reload(&self) -> anyhow::Result<Reloaded> {
         let _one_at_a_time = self.reloading.lock().await;
         let (inputs, definitions) = (self.inputs.clone(), Arc::clone(&self.engine.definitions));
-        let loaded = tokio::task::spawn_blocking(move || load::load(&inputs, &definitions)).await?;
+        let mut loaded =
+            tokio::task::spawn_blocking(move || load::load(&inputs, &definitions)).await?;
+        if self.targets.choice().is_local_unsaid() {
+            loaded.refuse_real_upstreams();
+        }
         for diagnostic in loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()) {
             tracing::error!("{diagnostic}");
         }
@@ -199,6 +203,8 @@ impl Shared {
             );
         }
         self.engine.executor.policies_changed();
+        // Whoever wants to see the lines of files runs `check`.
+        let configuration = Configuration { texts: Default::default(), ..configuration };
         self.configuration.store(Arc::new(configuration));
         *lock(&self.held) = None;
         Ok(())

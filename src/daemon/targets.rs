@@ -33,6 +33,11 @@ impl TargetChoice {
     pub fn default_target(&self) -> &str {
         self.default.as_deref().or(self.context.as_deref()).unwrap_or(local::NAME)
     }
+
+    /// Whether workflows stay in the data directory and nobody has said that they should.
+    pub fn is_local_unsaid(&self) -> bool {
+        self.default.is_none() && self.context.is_none()
+    }
 }
 
 /// All targets of a daemon.
@@ -61,7 +66,7 @@ impl Targets {
         #[cfg(feature = "kubernetes")]
         {
             use tripline_triggers::cluster::follow::Followers;
-            let clusters = clusters(&choice, secrets, Arc::clone(&clock));
+            let clusters = clusters(&choice, secrets, Arc::clone(&clock), Arc::clone(&bus));
             let followers = Arc::new(Followers::new(Arc::clone(&clusters), bus, clock));
             Ok(Self { local, choice, clusters, followers })
         }
@@ -168,13 +173,14 @@ fn clusters(
     choice: &TargetChoice,
     secrets: Arc<dyn SecretLookup>,
     clock: Arc<dyn Clock>,
+    bus: Arc<dyn Bus>,
 ) -> Arc<tripline_triggers::cluster::Clusters> {
     use tripline_triggers::cluster::{ClusterDefinition, Clusters, IN_CLUSTER};
     let context = choice.context.as_deref().map(ClusterDefinition::of_context);
     let in_cluster = choice.default.as_deref() == Some(IN_CLUSTER);
     let in_cluster = in_cluster.then(ClusterDefinition::in_cluster);
     let fixed = context.into_iter().chain(in_cluster).collect();
-    Arc::new(Clusters::new(secrets, clock, !choice.no_impersonation, fixed))
+    Arc::new(Clusters::new(secrets, clock, Some(bus), !choice.no_impersonation, fixed))
 }
 
 impl WorkflowTargets for Targets {

@@ -87,6 +87,14 @@ pub struct Sqs {
     pub(super) hidden: Duration,
 }
 
+impl Sqs {
+    /// Whether its messages come from Amazon, and not from an address of one's own. A VPC
+    /// endpoint is Amazon's.
+    pub fn is_real(&self) -> bool {
+        self.endpoint.as_deref().is_none_or(is_amazons)
+    }
+}
+
 impl SqsConfig {
     /// The queue, or what is wrong with its configuration, which is at `at`.
     pub fn resolve(&self, at: &FieldPath) -> (Option<Sqs>, Vec<Problem>) {
@@ -184,6 +192,12 @@ impl SqsConfig {
             Problem::error(codes::SQS_WAIT, at.key("waitTimeSeconds"), message)
         })
     }
+}
+
+fn is_amazons(endpoint: &str) -> bool {
+    let uri = endpoint.parse::<http::Uri>().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|end| host.ends_with(end))
 }
 
 fn given(text: Option<&String>) -> Option<&str> {
