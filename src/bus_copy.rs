@@ -73,7 +73,8 @@ async fn nats(
     starts: Option<[tripline_bus::copy::Start; 3]>,
 ) -> anyhow::Result<Open> {
     use tripline_bus::jetstream::{JetStreamBus, OpenOptions, Owner};
-    let owner = Owner { name: format!("bus copy (process {})", std::process::id()), id: None };
+    let name = format!("bus copy (process {})", std::process::id());
+    let owner = Owner { name, id: None, wait: std::time::Duration::ZERO };
     let open = crate::daemon::bus::jetstream::open_options(choice, None, None)?;
     let open = OpenOptions { owner: Some(owner), starts, ..open };
     Ok(Open::JetStream(JetStreamBus::open(&open).await?))

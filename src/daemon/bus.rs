@@ -51,6 +51,15 @@ impl OpenBus {
         }
     }
 
+    /// It notices by itself when it does not work, and when it does again.
+    pub(crate) fn watches_itself(&self) -> bool {
+        match self {
+            Self::Embedded(_) => false,
+            #[cfg(feature = "jetstream")]
+            Self::JetStream(_) => true,
+        }
+    }
+
     /// What keeps it from working, in a sentence each.
     pub(crate) fn troubles(&self) -> Vec<String> {
         match self {
@@ -156,6 +165,7 @@ pub(crate) mod jetstream {
         let owner = Owner {
             name: format!("process {} on {}", std::process::id(), host()),
             id: Some(owner_id(&options.data)?),
+            wait: options.lock_wait.unwrap_or_default(),
         };
         let wait = options.lock_wait.unwrap_or_default().max(SERVER_WAIT);
         let open = OpenOptions {

@@ -14,7 +14,7 @@ impl Shared {
             .map(|status| format!("event source {}: {}", status.key, status.detail))
             .collect();
         reasons.extend(self.backend.troubles().into_iter().map(|text| format!("event bus: {text}")));
-        if !self.engine.ingest.is_healthy() {
+        if !self.engine.ingest.is_healthy() && !self.backend.watches_itself() {
             reasons.push("the event bus did not take the latest event".to_owned());
         }
         if self.engine.progress.has_changed().is_err() {

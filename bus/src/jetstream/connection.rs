@@ -148,18 +148,21 @@ impl Connection {
         Ok(Self { client, made, complaint, url: shown })
     }
 
+    /// Whether it stands, as far as this end knows.
+    pub(super) fn is_up(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
     /// Why nothing came.
     pub(super) fn silence(&self) -> String {
         let url = &self.url;
-        let state = self.client.connection_state();
         if let Some(complaint) = lock(&self.complaint).as_ref() {
             return format!("NATS at {url} does not answer; it last said: {complaint}");
         }
-        match state {
-            async_nats::connection::State::Connected => {
-                format!("NATS at {url} does not answer, though it is connected")
-            }
-            _ => format!("NATS at {url} cannot be reached"),
+        if self.is_up() {
+            format!("NATS at {url} does not answer, though it is connected")
+        } else {
+            format!("NATS at {url} cannot be reached")
         }
     }
 

@@ -46,21 +46,20 @@ struct Found {
 }
 
 impl Lease {
-    /// Takes the lease, and waits for at most `wait` where somebody else has it. One whose
-    /// owner has died is waited for as long as it lasts.
+    /// Takes the lease, and waits for as long as `owner` says where somebody else has it. One
+    /// whose owner has died is waited for as long as it lasts.
     pub(super) async fn take(
         api: &Api,
         keys: &Keys,
         owner: &Owner,
         id: u64,
-        wait: Duration,
     ) -> Result<Self, OpenError> {
         let (stream, subject) = (keys.stream.clone(), keys.names.memory("owner"));
         let id = owner.id.clone().unwrap_or_else(|| format!("{id:016x}"));
-        let owner = Holder { id, name: owner.name.clone() };
-        let mut lease = Self { api: api.clone(), stream, subject, owner, revision: 0 };
+        let holder = Holder { id, name: owner.name.clone() };
+        let mut lease = Self { api: api.clone(), stream, subject, owner: holder, revision: 0 };
         let failed = |error| super::streams::api_error(api, &keys.stream, error);
-        let deadline = Instant::now() + wait;
+        let deadline = Instant::now() + owner.wait;
         let mut seen: Option<u64> = None;
         loop {
             let found = lease.look().await.map_err(failed)?;

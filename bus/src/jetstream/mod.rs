@@ -91,8 +91,7 @@ pub struct OpenOptions {
     /// Be the one owner of the logs, as a daemon must. Without it several may append at the
     /// same time.
     pub owner: Option<Owner>,
-    /// How long to wait for a server, and for another owner to end. One that has died is
-    /// waited for until its lease of 10 seconds ends, in any case.
+    /// How long to wait for a server.
     pub wait: Duration,
     /// Of how many of its newest records, at least, EVENTS knows the dedup ids; the other
     /// logs, of a quarter as many. Each takes up to 40 bytes of memory.
@@ -129,6 +128,9 @@ pub struct Owner {
     /// What stays the same when the owner is started again, if anything does: then it need
     /// not wait until its own lease has ended. Only for who knows that the one before is dead.
     pub id: Option<String>,
+    /// How long to wait for another owner that lives to end. One that has died is waited for
+    /// until its lease of 10 seconds ends, in any case.
+    pub wait: Duration,
 }
 
 /// Why the bus could not be opened.
@@ -260,7 +262,7 @@ impl JetStreamBus {
         let names = Names::new(&options.prefix).ok_or_else(wrong_prefix)?;
         let deadline = Instant::now() + options.wait;
         loop {
-            match Self::open_once(options, &names, deadline).await {
+            match Self::open_once(options, &names).await {
                 Err(OpenError::Unreachable { .. } | OpenError::NoJetStream { .. })
                     if Instant::now() < deadline =>
                 {
@@ -271,11 +273,7 @@ impl JetStreamBus {
         }
     }
 
-    async fn open_once(
-        options: &OpenOptions,
-        names: &Names,
-        deadline: Instant,
-    ) -> Result<Self, OpenError> {
+    async fn open_once(options: &OpenOptions, names: &Names) -> Result<Self, OpenError> {
         let name = options.owner.as_ref().map_or("tripline", |owner| owner.name.as_str());
         let connection = Connection::open(&options.url, name, &options.auth, &options.tls).await?;
         preflight::check_version(&connection)?;
@@ -295,10 +293,7 @@ impl JetStreamBus {
         let keys = Arc::new(keys);
         let lease = match &options.owner {
             None => None,
-            Some(owner) => {
-                let wait = deadline.saturating_duration_since(Instant::now());
-                Some(Lease::take(&api, &keys, owner, id, wait).await?)
-            }
+            Some(owner) => Some(Lease::take(&api, &keys, owner, id).await?),
         };
         let place = lease.as_ref().map(Lease::place);
         match Self::open_logs(&api, &keys, &shape, options, id).await {
@@ -358,8 +353,8 @@ impl JetStreamBus {
 
     /// What keeps the bus from working, in a sentence each; empty where it works.
     pub fn troubles(&self) -> Vec<String> {
-        let mut troubles: Vec<String> =
-            self.logs.iter().filter_map(|log| log.view.trouble()).collect();
+        let of = |log: &LogHandle| log.view.trouble().or_else(|| log.view.is_full());
+        let mut troubles: Vec<String> = self.logs.iter().filter_map(of).collect();
         troubles.dedup();
         troubles
     }

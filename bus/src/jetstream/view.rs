@@ -23,6 +23,8 @@ const TAIL_BLOCKS: usize = 16 * 1024;
 const PLACES: usize = 8 * 1024;
 /// How many runs of blocks that were read lately are kept, besides the newest ones.
 const RUNS: usize = 4;
+/// For how long a log is said to be full after it was.
+const FULL_FOR: Duration = Duration::from_secs(30);
 /// Trouble that lasts as long is told at once to whoever asks.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -56,6 +58,8 @@ pub(super) struct State {
     places: BTreeMap<u64, u64>,
     runs: VecDeque<Vec<Arc<Block>>>,
     trouble: Option<(Instant, String)>,
+    /// What was refused for want of room lately.
+    full: Option<(Instant, String)>,
     /// Somebody else is the owner: that does not pass.
     taken_over: Option<String>,
 }
@@ -76,6 +80,7 @@ impl State {
             places: BTreeMap::new(),
             runs: VecDeque::new(),
             trouble: None,
+            full: None,
             taken_over: None,
         }
     }
@@ -109,6 +114,7 @@ impl State {
         }
         self.next = block.next();
         self.bytes += block.header.bytes;
+        self.full = None;
         self.push(block);
         true
     }
@@ -137,6 +143,7 @@ impl State {
 
     /// The log begins here now.
     pub(super) fn trimmed(&mut self, first: u64, bytes_before: u64, first_message: u64) {
+        self.full = None;
         self.first = self.first.max(first);
         self.bytes_before_first = self.bytes_before_first.max(bytes_before);
         self.first_message = self.first_message.max(first_message);
@@ -279,6 +286,19 @@ impl View {
             tracing::info!(log = self.log.as_str(), "event bus: it works again");
             self.tell_change();
         }
+    }
+
+    /// A block was refused for want of room.
+    pub(super) fn set_full(&self, text: String) {
+        self.state().full = Some((Instant::now(), text));
+    }
+
+    /// What was refused for want of room, and nothing was taken since.
+    pub(super) fn is_full(&self) -> Option<String> {
+        let state = self.state();
+        let (at, text) = state.full.as_ref()?;
+        // Whether there is room again shows only when somebody tries.
+        (at.elapsed() < FULL_FOR).then(|| text.clone())
     }
 
     /// From now on nothing is written or waited for: somebody else is the owner.

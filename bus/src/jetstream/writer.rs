@@ -196,6 +196,9 @@ impl Writer {
             return Some(Doubt::Unknown(self.api.connection.silence()));
         }
         self.look_at = Instant::now() + LOOK_EVERY;
+        if !self.api.connection.is_up() {
+            self.view.set_trouble(self.api.connection.silence());
+        }
         if self.looking.is_none() {
             let (api, stream) = (self.api.clone(), self.view.stream.clone());
             self.looking = Some(tokio::spawn(async move { api.stream_info(&stream).await }));
@@ -207,7 +210,10 @@ impl Writer {
     fn judge(&mut self, info: Result<StreamInfo, ApiError>) -> Option<Doubt> {
         let info = match info {
             Ok(info) => info,
-            Err(error) => return Some(Doubt::Unknown(error.to_string())),
+            Err(error) => {
+                self.view.set_trouble(error.to_string());
+                return Some(Doubt::Unknown(error.to_string()));
+            }
         };
         let state = self.view.state();
         let same = info.created == state.created
@@ -334,6 +340,9 @@ impl Writer {
     fn refuse(&mut self, number: u64, error: &WriteError) {
         let is_oldest = |flight: &mut Flight| flight.block.header.number == number;
         let Some(flight) = self.flights.pop_front_if(is_oldest) else { return };
+        if let WriteError::Full(text) = error {
+            self.view.set_full(text.clone());
+        }
         for (request, _) in flight.requests {
             let told = match error {
                 WriteError::Full(text) => WriteError::Full(text.clone()),

@@ -27,7 +27,7 @@ fn options(url: &str) -> OpenOptions {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     OpenOptions {
         prefix: format!("test{number}"),
-        owner: Some(Owner { name: "the test".to_owned(), id: None }),
+        owner: Some(Owner { name: "the test".to_owned(), id: None, wait: Duration::ZERO }),
         wait: Duration::from_secs(30),
         ..OpenOptions::new(url)
     }

@@ -5,9 +5,14 @@
 //! in the same run: a bare echo, which is what HTTP alone takes; the disk's sync; and the
 //! bare path, which is the least that must be done for an event (a webhook, one synced
 //! append, an HTTP call).
+//!
+//! `--only jetstream` measures webhook to HTTP trigger with the logs on JetStream: on one
+//! nats-server, on one that syncs before it answers, and on a cluster of three. The processor
+//! time of the servers is not in the table, and their share of the machine is.
 
 mod baseline;
 mod disk;
+mod jetstream;
 mod measure;
 mod subject;
 mod table;
@@ -40,7 +45,7 @@ struct Arguments {
     /// How many connections.
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// The rows: `echo`, `disk`, `bare`, `http`, `workflow`.
+    /// The rows: `echo`, `disk`, `bare`, `http`, `workflow`; `jetstream` is three of them.
     #[arg(long, value_delimiter = ',', default_value = "echo,disk,bare,http,workflow")]
     only: Vec<String>,
     /// Where data directories are made: the disk that is measured.
@@ -76,7 +81,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let bounds = Bounds { time, events: arguments.events, connections: arguments.connections };
     let sink = Sink::start()?;
     let mut table = Table::default();
-    for row in &arguments.only {
+    for row in arguments.only.iter().flat_map(|row| jetstream::rows(row)) {
         eprintln!("measuring {row}");
         if row == "disk" {
             let disk = disk::measure(&arguments.directory, time.min(Duration::from_secs(3)))?;

@@ -14,6 +14,8 @@ use tripline_tests::resources::{event_source, http_sensor, workflow_sensor};
 use tripline_tests::sink::Sink;
 use tripline_tests::store::Store;
 
+use crate::jetstream::Servers;
+
 /// The sensor's `maxInFlight`.
 const MAX_IN_FLIGHT: u32 = 64;
 /// How long nothing may be done while something is left to do.
@@ -28,6 +30,8 @@ pub struct Subject {
     /// Where they end, and how many it had been sent before.
     sink: Option<(Sink, u64)>,
     _folder: Option<tempfile::TempDir>,
+    /// The servers that the logs are on, if they are.
+    servers: Option<Servers>,
 }
 
 enum Process {
@@ -46,7 +50,12 @@ impl Subject {
             "bare" => Self::baseline("bare path", row, directory, Some(sink)).await,
             "http" => Self::daemon("webhook → HTTP trigger", directory, Some(sink)).await,
             "workflow" => Self::daemon("webhook → workflow", directory, None).await,
-            other => bail!("there is no row `{other}`: echo, disk, bare, http, workflow"),
+            other => match Servers::start(other)? {
+                Some(servers) => Self::on(servers, directory, sink).await,
+                None => {
+                    bail!("there is no row `{other}`: echo, disk, bare, http, workflow, jetstream")
+                }
+            },
         }
     }
 
@@ -67,7 +76,7 @@ impl Subject {
         let child = command.spawn()?;
         let sink = sink.map(|sink| (sink.clone(), sink.count()));
         let process = Process::Baseline(Baseline(child));
-        let subject = Self { title, address, process, sink, _folder: Some(folder) };
+        let subject = Self { title, address, process, sink, _folder: Some(folder), servers: None };
         let deadline = Instant::now() + SOON;
         while Connection::open(address).await.is_err() {
             ensure!(Instant::now() < deadline, "{title} does not listen");
@@ -81,7 +90,22 @@ impl Subject {
         directory: &Path,
         sink: Option<&Sink>,
     ) -> anyhow::Result<Self> {
-        let place = Place::below(directory)?;
+        Self::daemon_at(title, Place::below(directory)?, sink).await
+    }
+
+    /// The daemon with its logs on these servers.
+    async fn on(servers: Servers, directory: &Path, sink: &Sink) -> anyhow::Result<Self> {
+        let mut place = Place::below(directory)?;
+        place.arguments = vec!["--nats".to_owned(), servers.url()];
+        let subject = Self::daemon_at(servers.title(), place, Some(sink)).await?;
+        Ok(Self { servers: Some(servers), ..subject })
+    }
+
+    async fn daemon_at(
+        title: &'static str,
+        place: Place,
+        sink: Option<&Sink>,
+    ) -> anyhow::Result<Self> {
         place.write("event-source.yaml", &event_source(place.port))?;
         let sensor = match sink {
             Some(sink) => http_sensor("notify", &sink.url(), MAX_IN_FLIGHT),
@@ -92,7 +116,7 @@ impl Subject {
         let sink = sink.map(|sink| (sink.clone(), sink.count()));
         let address = place.webhook();
         let process = Process::Daemon(Box::new((place, daemon)));
-        Ok(Self { title, address, process, sink, _folder: None })
+        Ok(Self { title, address, process, sink, _folder: None, servers: None })
     }
 
     /// What the row is called.
@@ -154,10 +178,12 @@ impl Subject {
         let ended = daemon.stop().await?;
         ensure!(ended.status.success(), "{}:\n{}", ended.status, ended.stderr);
 
-        let store = Store::open(&place.data())?;
         let mut logs = Vec::new();
         for log in Log::ALL {
-            let records = store.appended(log).await?;
+            let records = match &self.servers {
+                Some(servers) => servers.appended(log).await?,
+                None => Store::open(&place.data())?.appended(log).await?,
+            };
             let name = log.as_str();
             ensure!(records >= events, "the {name} log has {records} records of {events} events");
             logs.push((log, records));
