@@ -68,3 +68,20 @@ fn what_is_wrong_is_an_error_at_its_field() {
         assert_eq!(problems(&config), [format!("{code} {field}")], "{config}");
     }
 }
+
+#[test]
+fn an_emulator_is_not_amazon_and_a_vpc_endpoint_is() {
+    let is_real = |endpoint: Value| {
+        let spec = json!({"sqs": {"e": {"queue": "builds", "endpoint": endpoint}}});
+        crate::testing::definitions(&[("builds", spec)])[0].has_real_upstream()
+    };
+    for (endpoint, expected) in [
+        (json!(null), true),
+        (json!(""), true),
+        (json!("https://vpce-0a1b.sqs.eu-central-1.vpce.amazonaws.com"), true),
+        (json!("http://localhost:4566"), false),
+        (json!("http://amazonaws.com.example:1"), false),
+    ] {
+        assert_eq!(is_real(endpoint.clone()), expected, "{endpoint}");
+    }
+}
