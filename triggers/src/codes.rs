@@ -8,12 +8,13 @@ tripline_config::codes! {
         "The sensor is refused, since the trigger would never be carried out.";
     OPERATION_NOT_SUPPORTED = "TL0402", "Argo Events has this operation, Tripline does not yet.",
         "Of the operations on workflows `submit` is there.";
-    OPERATION = "TL0403", "The operation is none that a workflow has.",
-        "It is `submit`, or another of those that Argo Events has.";
-    ARGS_NOT_SUPPORTED = "TL0404", "`args` of a workflow trigger is not supported yet.",
-        "Argo Events hands `args` to the command line of `argo`, which Tripline does not run. Set \
-         `spec.arguments.parameters` of the workflow, with `parameters` of the trigger for what \
-         comes from the event.";
+    OPERATION = "TL0403", "The operation is none that a workflow, or an object, has.",
+        "Workflows: `submit`, `submit-from`, `resubmit`, `retry`, `suspend`, `resume`, `stop`, \
+         `terminate`. Objects: `create`, `update`, `patch`, `delete`.";
+    ARGS = "TL0404", "An entry of `args` has no meaning for the operation, or no valid value.",
+        "Argo Events hands `args` to the program `argo`, which Tripline does not run. Options that \
+         say something of the workflow are understood; those that say how the program talks to \
+         its terminal or server are not, and are refused rather than ignored.";
     SOURCE = "TL0405", "The trigger has no object to create, or one that it cannot create.",
         "`source.resource` holds the whole object. For `argoWorkflow` that is a `Workflow` of \
          `argoproj.io/v1alpha1`.";

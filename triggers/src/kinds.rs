@@ -261,7 +261,7 @@ mod tests {
             (
                 "argoWorkflow",
                 source(json!({"operation": "resubmit", "args": ["-p", "a=b"]})),
-                vec!["TL0402 argoWorkflow.operation", "TL0404 argoWorkflow.args"],
+                vec!["TL0405 argoWorkflow.source.resource.metadata"],
             ),
             (
                 "argoWorkflow",

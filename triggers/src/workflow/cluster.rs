@@ -1,8 +1,12 @@
 //! Workflows in a cluster.
 
+mod objects;
+
 use std::sync::Arc;
 
-use super::{Created, Submission, WorkflowTarget};
+use serde_json::Value;
+
+use super::{Created, Named, Submission, WorkflowTarget};
 use crate::cluster::Cluster;
 use crate::cluster::follow::Followers;
 use crate::cluster::once::NewObject;
@@ -43,6 +47,7 @@ impl ClusterTarget {
             name,
             object,
             action,
+            cause: submission.cause,
             user: user.as_deref(),
         };
         let created = new.create(&self.cluster, uncertain).await?;
@@ -64,5 +69,18 @@ impl WorkflowTarget for ClusterTarget {
         uncertain: bool,
     ) -> BoxFuture<'a, Result<Created, TriggerError>> {
         Box::pin(self.submit(submission, uncertain))
+    }
+
+    fn find<'a>(&'a self, named: &'a Named) -> BoxFuture<'a, Result<Option<Value>, TriggerError>> {
+        Box::pin(async move { self.find_object(named).await.map(Some) })
+    }
+
+    fn replace<'a>(
+        &'a self,
+        named: &'a Named,
+        object: &'a Value,
+        nodes: &'a [String],
+    ) -> BoxFuture<'a, Result<(), TriggerError>> {
+        Box::pin(self.replace_object(named, object, nodes))
     }
 }

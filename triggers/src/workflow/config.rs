@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tripline_config::{FieldPath, Problem};
 
+use super::operation::Operation;
 use crate::codes;
 use crate::source::{self, Source};
 
-/// Submits a workflow, once for each firing.
+const API_VERSION: &str = "argoproj.io/v1alpha1";
+
+/// Submits a workflow, once for each firing; or does something with one that is there.
 ///
 /// With `generateName` the workflow's name is that prefix and a part of the action's id;
 /// with `name` it is that, and a second firing finds the name taken. Labels and annotations
@@ -16,56 +19,67 @@ use crate::source::{self, Source};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkflowConfig {
-    /// The workflow.
+    /// The workflow. For other operations than `submit` its kind, namespace and name are
+    /// enough: they say which object is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// What is done: `submit`, also if not given. The other operations of Argo Events are
-    /// not supported yet, and refused.
+    /// What is done: `submit`, also if not given; `submit-from` a WorkflowTemplate,
+    /// ClusterWorkflowTemplate or CronWorkflow; `resubmit`, `retry`, `suspend`, `resume`, `stop`
+    /// or `terminate` a workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
     /// Values of the events that are put into the workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Vec<Value>>,
-    /// Not supported yet, and refused.
+    /// Options of the program `argo`, as far as they have a meaning for the object:
+    /// `--parameter`, `--labels`, `--name`, `--generate-name`, `--serviceaccount`,
+    /// `--entrypoint`, `--priority` and, of `stop`, `--message`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<String>>,
 }
 
-const NOT_YET: &[&str] =
-    &["submit-from", "suspend", "resubmit", "retry", "resume", "terminate", "stop"];
-
 impl WorkflowConfig {
     pub(crate) fn problems(&self, at: &FieldPath) -> Vec<Problem> {
-        let operation = self.operation_problem(&at.key("operation"));
-        let args = self.args.as_ref().filter(|args| !args.is_empty()).map(|_| {
-            let message = "`args` are not supported yet";
-            Problem::error(codes::ARGS_NOT_SUPPORTED, at.key("args"), message)
-                .help("set `spec.arguments.parameters` of the workflow")
+        let operation = match Operation::of(self.operation.as_deref()) {
+            Ok(operation) => operation,
+            Err(message) => {
+                return vec![Problem::error(codes::OPERATION, at.key("operation"), message)];
+            }
+        };
+        let args = operation.arguments(self.args.as_deref().unwrap_or_default());
+        let args = args.err().map(|(index, message)| {
+            Problem::error(codes::ARGS, at.key("args").index(index), message)
         });
-        let source = self.source_problem(&at.key("source"));
-        operation.into_iter().chain(args).chain(source).collect()
+        let source = self.source_problem(operation, &at.key("source"));
+        args.into_iter().chain(source).collect()
     }
 
-    fn operation_problem(&self, at: &FieldPath) -> Option<Problem> {
-        let operation = self.operation.as_deref().filter(|operation| *operation != "submit")?;
-        if NOT_YET.contains(&operation) {
-            let message = format!("operation `{operation}` is not supported yet");
-            return Some(Problem::error(codes::OPERATION_NOT_SUPPORTED, at.clone(), message));
-        }
-        let message = format!("`{operation}` is no operation on a workflow: expected `submit`");
-        Some(Problem::error(codes::OPERATION, at.clone(), message))
-    }
-
-    fn source_problem(&self, at: &FieldPath) -> Option<Problem> {
+    fn source_problem(&self, operation: Operation, at: &FieldPath) -> Option<Problem> {
         let source = serde_json::to_value(&self.source).unwrap_or_default();
         let object = match source::object(&source, at) {
             Ok(object) => object,
             Err(problem) => return Some(problem),
         };
-        let expected = [("kind", "Workflow"), ("apiVersion", "argoproj.io/v1alpha1")];
-        let (field, expected) =
-            expected.into_iter().find(|(field, expected)| object[*field] != *expected)?;
-        let message = format!("expected {field} `{expected}`, found {}", object[field]);
-        Some(Problem::error(codes::SOURCE, at.key("resource").key(field), message))
+        let at = at.key("resource");
+        let wrong = |field: &str, expected: &str| {
+            let message = format!("expected {field} {expected}, found {}", object[field]);
+            Some(Problem::error(codes::SOURCE, at.key(field), message))
+        };
+        if !operation.kinds().iter().any(|kind| object["kind"] == *kind) {
+            let kinds: Vec<String> =
+                operation.kinds().iter().map(|kind| format!("`{kind}`")).collect();
+            return wrong("kind", &kinds.join(", "));
+        }
+        if object["apiVersion"] != API_VERSION {
+            return wrong("apiVersion", &format!("`{API_VERSION}`"));
+        }
+        let named = object["metadata"]["name"].as_str().is_some_and(|name| !name.is_empty());
+        // A parameter may give the name yet.
+        let is_set = self.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty());
+        if operation.names_its_source() && !named && !is_set {
+            let message = format!("`{}` needs the name of the object", operation.as_str());
+            return Some(Problem::error(codes::SOURCE, at.key("metadata"), message));
+        }
+        None
     }
 }

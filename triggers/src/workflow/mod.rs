@@ -1,4 +1,5 @@
-//! `argoWorkflow`: submits a workflow, once for each firing.
+//! `argoWorkflow`: submits a workflow, once for each firing; or does something with one that
+//! is there.
 //!
 //! Promises: however often an action is attempted, one workflow is created; an object of
 //! the same name that belongs to another action is never taken for this one's.
@@ -9,15 +10,19 @@
 pub mod cluster;
 mod config;
 pub mod local;
+pub mod operation;
+mod perform;
 pub(crate) mod submission;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tripline_event::outcome::TargetResult;
 
 pub use config::WorkflowConfig;
+pub use perform::Named;
 pub use submission::Submission;
 
 use crate::{Attempt, BoxFuture, Trigger, TriggerError};
@@ -48,6 +53,21 @@ pub trait WorkflowTarget: Send + Sync + 'static {
         submission: &'a Submission,
         uncertain: bool,
     ) -> BoxFuture<'a, Result<Created, TriggerError>>;
+
+    /// The object that a trigger names; none where this target keeps no objects of its kind.
+    ///
+    /// # Errors
+    /// [`tripline_event::Cause::NotFound`] where it is not there; why it could not be read.
+    fn find<'a>(&'a self, named: &'a Named) -> BoxFuture<'a, Result<Option<Value>, TriggerError>>;
+
+    /// Puts `object` in the place of the workflow that [`Self::find`] has found, unless that
+    /// has changed since. Before, the pods of `nodes` are deleted.
+    fn replace<'a>(
+        &'a self,
+        named: &'a Named,
+        object: &'a Value,
+        nodes: &'a [String],
+    ) -> BoxFuture<'a, Result<(), TriggerError>>;
 }
 
 /// The workflow is there.
@@ -111,14 +131,7 @@ impl Trigger for WorkflowTrigger {
         Box::pin(async move {
             let bound = attempt.rendered.action.target.as_deref().unwrap_or(local::NAME);
             let target = self.targets.target(bound)?;
-            let submission = Submission::new(attempt.rendered)?;
-            let created = target.create(&submission, attempt.uncertain).await?;
-            Ok(TargetResult::Workflow {
-                target: target.name().to_owned(),
-                namespace: submission.namespace,
-                name: submission.name,
-                already: created.already,
-            })
+            perform::perform(target.as_ref(), attempt.rendered, attempt.uncertain).await
         })
     }
 }

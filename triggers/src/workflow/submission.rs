@@ -1,7 +1,7 @@
 //! The workflow that an action creates, exactly: its name, labels and annotations.
 
 use serde_json::{Map, Value};
-use tripline_event::{Action, ActionEvent, ActionId, Cause, CorrelationId};
+use tripline_event::{Action, ActionEvent, ActionId, Cause, CorrelationId, Position};
 
 use crate::{RenderedAction, TriggerError};
 
@@ -31,6 +31,8 @@ pub struct Submission {
     pub action: ActionId,
     /// The correlation id of the whole chain.
     pub correlation: CorrelationId,
+    /// Where the event that completed the condition stands.
+    pub cause: Position,
     /// The namespace of the sensor.
     pub sensor_namespace: String,
     /// The service account that the sensor names.
@@ -57,6 +59,7 @@ impl Submission {
             object,
             action: action.id.clone(),
             correlation: action.links.root().clone(),
+            cause: action.cause,
             sensor_namespace: action.trigger.namespace.clone(),
             service_account: rendered.service_account.clone(),
         })

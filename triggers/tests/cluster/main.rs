@@ -7,6 +7,8 @@ mod following;
 #[cfg(feature = "kubernetes")]
 mod objects;
 #[cfg(feature = "kubernetes")]
+mod operations;
+#[cfg(feature = "kubernetes")]
 mod submitting;
 #[cfg(feature = "kubernetes")]
 mod trouble;

@@ -17,7 +17,7 @@ use tripline_event::{ActionId, Cause, Clock, CorrelationId, FORMAT, Timestamp};
 pub use finish::{FinishError, Finished};
 pub use list::{Page, WorkflowFilter};
 
-use super::{Created, Submission, WorkflowTarget};
+use super::{Created, Named, Submission, WorkflowTarget};
 use crate::{BoxFuture, TriggerError};
 
 /// The target's name.
@@ -158,6 +158,22 @@ impl LocalTarget {
     }
 }
 
+impl LocalTarget {
+    async fn recorded(&self, named: &Named) -> Result<Option<Value>, TriggerError> {
+        if named.kind != "Workflow" {
+            return Ok(None);
+        }
+        match self.get(&named.namespace, &named.name).await {
+            Ok(Some(workflow)) => Ok(Some(workflow.object)),
+            Ok(None) => {
+                let reason = format!("the local target has no {named}");
+                Err(TriggerError::Refused { cause: Cause::NotFound, reason })
+            }
+            Err(error) => Err(TriggerError::NotDone { reason: error.to_string(), after: None }),
+        }
+    }
+}
+
 impl WorkflowTarget for LocalTarget {
     /// A workflow that is there is found by compare-and-swap, whoever created it.
     fn asks_for_earlier_attempts(&self) -> bool {
@@ -175,6 +191,23 @@ impl WorkflowTarget for LocalTarget {
     ) -> BoxFuture<'a, Result<Created, TriggerError>> {
         // Nothing removes a workflow from here: one that is not there was never created.
         Box::pin(self.submit(submission))
+    }
+
+    fn find<'a>(&'a self, named: &'a Named) -> BoxFuture<'a, Result<Option<Value>, TriggerError>> {
+        Box::pin(self.recorded(named))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        named: &'a Named,
+        _object: &'a Value,
+        _nodes: &'a [String],
+    ) -> BoxFuture<'a, Result<(), TriggerError>> {
+        let reason = format!(
+            "the local target records workflows and does not run them: {named} cannot be changed \
+             there. Name a cluster by `clusters` of the trigger, `for` of a Cluster, or --context"
+        );
+        Box::pin(async move { Err(TriggerError::Refused { cause: Cause::Refused, reason }) })
     }
 }
 
