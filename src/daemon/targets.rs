@@ -66,7 +66,7 @@ impl Targets {
         #[cfg(feature = "kubernetes")]
         {
             use tripline_triggers::cluster::follow::Followers;
-            let clusters = clusters(&choice, secrets, Arc::clone(&clock), Arc::clone(&bus));
+            let clusters = clusters(&choice, secrets, Arc::clone(&clock), Some(Arc::clone(&bus)));
             let followers = Arc::new(Followers::new(Arc::clone(&clusters), bus, clock));
             Ok(Self { local, choice, clusters, followers })
         }
@@ -89,32 +89,9 @@ impl Targets {
     /// From now on the clusters of `configuration` are those that actions can name. Returns
     /// where actions go whose triggers name none.
     pub fn apply(&self, configuration: &Configuration) -> Routes {
-        let mut routes = Routes {
-            default: Some(self.choice.default_target().to_owned()),
-            ..Routes::default()
-        };
         #[cfg(feature = "kubernetes")]
-        {
-            for cluster in configuration.clusters.values() {
-                for of in &cluster.spec.r#for {
-                    let name = cluster.name.clone();
-                    match &of.sensor {
-                        Some(sensor) => {
-                            let sensor =
-                                tripline_event::ObjectName::new(&of.namespace, sensor.as_str());
-                            routes.sensors.insert(sensor, name);
-                        }
-                        None => {
-                            routes.namespaces.insert(of.namespace.clone(), name);
-                        }
-                    }
-                }
-            }
-            self.clusters.apply(configuration.clusters.values().cloned().collect());
-        }
-        #[cfg(not(feature = "kubernetes"))]
-        let _ = configuration;
-        routes
+        self.clusters.apply(configuration.clusters.values().cloned().collect());
+        routes(&self.choice, configuration)
     }
 
     /// Each target, with where it is.
@@ -168,19 +145,45 @@ impl Targets {
     }
 }
 
+/// Where actions go whose triggers name no target.
+pub(crate) fn routes(choice: &TargetChoice, configuration: &Configuration) -> Routes {
+    let mut routes =
+        Routes { default: Some(choice.default_target().to_owned()), ..Routes::default() };
+    #[cfg(feature = "kubernetes")]
+    for cluster in configuration.clusters.values() {
+        for of in &cluster.spec.r#for {
+            let name = cluster.name.clone();
+            match &of.sensor {
+                Some(sensor) => {
+                    let sensor =
+                        tripline_event::ObjectName::new(&of.namespace, sensor.as_str());
+                    routes.sensors.insert(sensor, name);
+                }
+                None => {
+                    routes.namespaces.insert(of.namespace.clone(), name);
+                }
+            }
+        }
+    }
+    #[cfg(not(feature = "kubernetes"))]
+    let _ = (configuration, &mut routes);
+    routes
+}
+
+/// The clusters that the command line names; those of objects are still to be applied.
 #[cfg(feature = "kubernetes")]
-fn clusters(
+pub(crate) fn clusters(
     choice: &TargetChoice,
     secrets: Arc<dyn SecretLookup>,
     clock: Arc<dyn Clock>,
-    bus: Arc<dyn Bus>,
+    bus: Option<Arc<dyn Bus>>,
 ) -> Arc<tripline_triggers::cluster::Clusters> {
     use tripline_triggers::cluster::{ClusterDefinition, Clusters, IN_CLUSTER};
     let context = choice.context.as_deref().map(ClusterDefinition::of_context);
     let in_cluster = choice.default.as_deref() == Some(IN_CLUSTER);
     let in_cluster = in_cluster.then(ClusterDefinition::in_cluster);
     let fixed = context.into_iter().chain(in_cluster).collect();
-    Arc::new(Clusters::new(secrets, clock, Some(bus), !choice.no_impersonation, fixed))
+    Arc::new(Clusters::new(secrets, clock, bus, !choice.no_impersonation, fixed))
 }
 
 impl WorkflowTargets for Targets {

@@ -15,9 +15,14 @@ const MESSAGE_BYTES: usize = 1024;
 /// The longest wait that a server's `Retry-After` is believed.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
+/// Whole objects.
+const WHOLE: &str = "application/json";
 /// Asks for the metadata of an object alone, where the server can do that.
 const METADATA: &str =
     "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+/// The same for a list.
+const METADATA_LIST: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// A request.
 pub(crate) struct Call<'a> {
@@ -28,15 +33,24 @@ pub(crate) struct Call<'a> {
     pub(crate) body: Option<Bytes>,
     /// Whom it is made as; none is Tripline itself.
     pub(crate) user: Option<&'a str>,
-    /// Of what is answered the metadata are enough.
-    pub(crate) metadata_only: bool,
+    /// What is to be answered.
+    pub(crate) accept: &'static str,
+    /// What `body` is.
+    pub(crate) content_type: &'static str,
 }
 
 impl<'a> Call<'a> {
     /// Reads `path` as Tripline itself.
     pub(crate) fn get(path: impl Into<String>) -> Self {
         let method = Method::GET;
-        Self { method, path: path.into(), body: None, user: None, metadata_only: false }
+        Self {
+            method,
+            path: path.into(),
+            body: None,
+            user: None,
+            accept: WHOLE,
+            content_type: WHOLE,
+        }
     }
 
     /// Sends `body` to `path`.
@@ -50,23 +64,27 @@ impl<'a> Call<'a> {
         Self { user, ..self }
     }
 
-    /// The same, where of the answer the metadata are enough.
+    /// The same, where of the object that is answered the metadata are enough.
     pub(crate) fn metadata(self) -> Self {
-        Self { metadata_only: true, ..self }
+        Self { accept: METADATA, ..self }
+    }
+
+    /// The same, where of the objects of a list the metadata are enough.
+    pub(crate) fn list_metadata(self) -> Self {
+        Self { accept: METADATA_LIST, ..self }
     }
 
     pub(super) fn request(&self) -> Result<http::Request<Body>, http::Error> {
-        let accept = if self.metadata_only { METADATA } else { "application/json" };
         let mut request = http::Request::builder()
             .method(self.method.clone())
             .uri(&self.path)
-            .header(header::ACCEPT, accept);
+            .header(header::ACCEPT, self.accept);
         if let Some(user) = self.user {
             request = request.header("impersonate-user", user);
         }
         match &self.body {
             Some(body) => request
-                .header(header::CONTENT_TYPE, "application/json")
+                .header(header::CONTENT_TYPE, self.content_type)
                 .body(Body::from(body.clone())),
             None => request.body(Body::empty()),
         }

@@ -11,24 +11,29 @@ pub(crate) mod call;
 pub(crate) mod discovery;
 mod exec;
 pub mod follow;
+mod history;
 mod kubeconfig;
 mod link;
 pub(crate) mod once;
+pub(crate) mod policy;
 pub mod rbac;
 pub(crate) mod refusal;
 pub(crate) mod resource;
+pub mod review;
 mod settings;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tripline_event::Clock;
+use tripline_bus::Bus;
+use tripline_event::{Clock, Position};
 
 pub use settings::{ClusterDefinition, ClusterSpec, For, IN_CLUSTER, KubeconfigSource};
 
 use crate::{RenderedAction, SecretLookup, TriggerError};
 use call::{Answer, Call, Failure};
 use discovery::{Discovery, NoKind};
+use history::{History, Was};
 use link::Link;
 use resource::Resource;
 
@@ -36,6 +41,8 @@ use resource::Resource;
 pub struct Cluster {
     link: Link,
     discovery: Discovery,
+    history: History,
+    bus: Option<Arc<dyn Bus>>,
     impersonate: bool,
 }
 
@@ -85,6 +92,23 @@ impl Cluster {
         self.discovery.resource(&self.link, api_version, kind).await
     }
 
+    /// To be called before an object is created at `path`.
+    pub(crate) async fn note(&self, path: &str) -> Result<(), Failure> {
+        match &self.bus {
+            Some(bus) => self.history.note(self, bus, path).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the object `name`, which is not there, has been at `path` since the event at
+    /// `cause`.
+    async fn was(&self, path: &str, name: &str, cause: Position) -> Result<Was, Failure> {
+        match &self.bus {
+            Some(bus) => self.history.was(self, bus, path, name, cause).await,
+            None => Ok(Was::Unknown("its past is not kept".to_owned())),
+        }
+    }
+
     /// Whether the API server has loaded what it decides by. One that has just started refuses
     /// what it will allow in a moment.
     pub(crate) async fn is_ready(&self) -> bool {
@@ -128,6 +152,7 @@ impl Cluster {
 pub struct Clusters {
     secrets: Arc<dyn SecretLookup>,
     clock: Arc<dyn Clock>,
+    bus: Option<Arc<dyn Bus>>,
     impersonate: bool,
     /// Those that no object names: of `--context`, or the one that this process runs in.
     fixed: Vec<ClusterDefinition>,
@@ -135,15 +160,17 @@ pub struct Clusters {
 }
 
 impl Clusters {
-    /// The clusters `fixed`, and no objects yet. With `impersonate`, actions act as the
+    /// The clusters `fixed`, and no objects yet. What is to be known after a restart is kept in
+    /// `bus`; without one more is not known then. With `impersonate`, actions act as the
     /// service accounts of their sensors, but where a cluster says otherwise.
     pub fn new(
         secrets: Arc<dyn SecretLookup>,
         clock: Arc<dyn Clock>,
+        bus: Option<Arc<dyn Bus>>,
         impersonate: bool,
         fixed: Vec<ClusterDefinition>,
     ) -> Self {
-        let clusters = Self { secrets, clock, impersonate, fixed, named: RwLock::default() };
+        let clusters = Self { secrets, clock, bus, impersonate, fixed, named: RwLock::default() };
         clusters.apply(Vec::new());
         clusters
     }
@@ -164,7 +191,8 @@ impl Clusters {
     fn cluster(&self, definition: ClusterDefinition) -> Cluster {
         let impersonate = self.impersonate && definition.spec.impersonate.unwrap_or(true);
         let link = Link::new(definition, Arc::clone(&self.secrets), Arc::clone(&self.clock));
-        Cluster { link, discovery: Discovery::default(), impersonate }
+        let (discovery, history) = (Discovery::default(), History::default());
+        Cluster { link, discovery, history, bus: self.bus.clone(), impersonate }
     }
 
     /// The cluster of that name.

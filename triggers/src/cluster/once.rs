@@ -2,10 +2,11 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use tripline_event::{ActionId, Cause};
+use tripline_event::{ActionId, Cause, Position};
 
 use super::Cluster;
 use super::call::{Call, Failure};
+use super::history::Was;
 use super::refusal::{Doing, SOON};
 use super::resource::Resource;
 use crate::TriggerError;
@@ -22,6 +23,8 @@ pub(crate) struct NewObject<'a> {
     /// The whole object, with the labels of its action.
     pub(crate) object: &'a Value,
     pub(crate) action: &'a ActionId,
+    /// Where the event of the action stands.
+    pub(crate) cause: Position,
     /// Whom it is created as; none is Tripline itself.
     pub(crate) user: Option<&'a str>,
 }
@@ -78,6 +81,8 @@ impl NewObject<'_> {
             }
         }
         let path = self.resource.path(self.namespace);
+        let failed = |failure| self.doing(cluster, "create").failed(&failure);
+        cluster.note(&path).await.map_err(failed)?;
         let call = Call::post(path, self.object).by(self.user).metadata();
         let mut answer = cluster.call(&call).await;
         if matches!(answer.as_ref().err().and_then(Failure::code), Some(403 | 404)) {
@@ -160,12 +165,27 @@ impl NewObject<'_> {
         format!("{kind} {within}{name} in cluster `{cluster}`")
     }
 
-    /// An earlier attempt may have created the object, and it is not there.
+    /// An earlier attempt may have created the object, and it is not there: goes on only
+    /// where it never was.
     async fn never_created(&self, cluster: &Cluster) -> Result<(), TriggerError> {
+        let path = self.resource.path(self.namespace);
+        let what = match cluster.was(&path, self.name, self.cause).await {
+            Ok(Was::Never) => return Ok(()),
+            Ok(Was::Removed) => "it was, and was removed since".to_owned(),
+            Ok(Was::Unknown(why)) => {
+                format!("it is not there, but may have been, and been removed since ({why})")
+            }
+            Err(failure) => {
+                let reason = format!(
+                    "whether an earlier attempt has created {} was not found out: {failure}",
+                    self.place(cluster)
+                );
+                return Err(TriggerError::Retry { reason, after: None });
+            }
+        };
         let reason = format!(
-            "an attempt was made to create {}, and whether it was is not known: it is not there, \
-             but may have been, and been removed since. Look into what it would have done; \
-             `tripline dlq retry` creates it",
+            "an earlier attempt may have created {}: {what}. It is not created a second time; \
+             `tripline dlq retry` does it",
             self.place(cluster)
         );
         Err(TriggerError::Refused { cause: Cause::Unknown, reason })

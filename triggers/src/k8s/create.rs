@@ -1,15 +1,17 @@
-//! Creating an object.
+//! What is done in the cluster that an action is bound to, and creating an object.
 
 use std::sync::Arc;
 
+use serde::Deserialize as _;
 use serde_json::Value;
-use tripline_config::FieldPath;
 use tripline_event::Cause;
 use tripline_event::outcome::TargetResult;
 
-use super::config::Operation;
+use super::change::Target;
+use super::config::{K8sConfig, Operation, Strategy};
 use crate::cluster::discovery::NoKind;
 use crate::cluster::once::NewObject;
+use crate::cluster::policy;
 use crate::cluster::resource::Resource;
 use crate::cluster::{Cluster, Clusters};
 use crate::workflow::local;
@@ -40,11 +42,17 @@ impl K8sTrigger {
             ));
         }
         let cluster = self.clusters.bound(bound)?;
-        let operation = rendered.config.get("operation").and_then(Value::as_str);
-        match Operation::of(operation, &FieldPath::root()) {
-            Ok(Operation::Create) => create(&cluster, rendered, attempt.uncertain).await,
-            Err(problem) => Err(refused(problem.message)),
+        let config = K8sConfig::deserialize(&rendered.config)
+            .map_err(|error| refused(format!("`k8s` is not valid: {error}")))?;
+        let operation = config
+            .operation()
+            .map_err(|(field, message)| refused(format!("`{field}`: {message}")))?;
+        let resource = resource(&cluster, rendered).await?;
+        let done = perform(&cluster, &attempt, &resource, operation).await?;
+        if operation != Operation::Delete {
+            policy::check(&cluster, &attempt, &resource, &done).await?;
         }
+        Ok(done)
     }
 }
 
@@ -57,28 +65,59 @@ impl Trigger for K8sTrigger {
     }
 }
 
+async fn perform(
+    cluster: &Cluster,
+    attempt: &Attempt<'_>,
+    resource: &Resource,
+    operation: Operation,
+) -> Result<TargetResult, TriggerError> {
+    let rendered = attempt.rendered;
+    if operation == Operation::Create {
+        return create(cluster, rendered, resource, attempt.uncertain).await;
+    }
+    let target = Target::new(cluster, rendered, resource)?;
+    if operation == Operation::Delete {
+        return target.delete().await;
+    }
+    match (target.live().await?, operation) {
+        (Some(live), Operation::Patch(strategy)) => target.patch(&live, strategy).await,
+        (Some(live), _) => target.update(live).await,
+        (None, Operation::Patch(Strategy::Json)) => {
+            Err(TriggerError::Refused { cause: Cause::NotFound, reason: target.not_there() })
+        }
+        // As Argo Events does it. With `liveObject` there is nothing to make it of.
+        (None, _) if rendered.live.is_none() => {
+            create(cluster, rendered, resource, attempt.uncertain).await
+        }
+        (None, _) => {
+            Err(TriggerError::Refused { cause: Cause::NotFound, reason: target.not_there() })
+        }
+    }
+}
+
 async fn create(
     cluster: &Cluster,
     rendered: &RenderedAction,
+    resource: &Resource,
     uncertain: bool,
 ) -> Result<TargetResult, TriggerError> {
-    let resource = resource(cluster, rendered).await?;
     let made = Made::new(rendered, resource.namespaced)?;
     cluster.allows(made.namespace.as_deref())?;
     let user = cluster.account_of(rendered);
     let new = NewObject {
-        resource: &resource,
+        resource,
         namespace: made.namespace.as_deref(),
         name: &made.name,
         object: &made.object,
         action: &rendered.action.id,
+        cause: rendered.action.cause,
         user: user.as_deref(),
     };
     let created = new.create(cluster, uncertain).await?;
     Ok(TargetResult::Object {
         target: cluster.name().to_owned(),
         api_version: resource.api_version(),
-        kind: resource.kind,
+        kind: resource.kind.clone(),
         namespace: made.namespace,
         name: made.name,
         already: created.already,

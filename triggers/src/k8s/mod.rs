@@ -1,9 +1,13 @@
-//! `k8s`: creates an object of any kind in a cluster, once for each firing.
+//! `k8s`: creates, updates, patches or deletes an object of any kind in a cluster, once for
+//! each firing.
 //!
-//! Promises: those of [`crate::workflow`] about names, labels and attempts.
+//! Promises: those of [`crate::workflow`] about names, labels and attempts; an object is
+//! changed once by an action, which leaves its mark on it.
 //!
-//! Not here: how a cluster is reached ([`crate::cluster`]); `update`, `patch` and `delete`.
+//! Not here: how a cluster is reached ([`crate::cluster`]).
 
+#[cfg(feature = "kubernetes")]
+mod change;
 mod config;
 #[cfg(feature = "kubernetes")]
 mod create;

@@ -131,7 +131,7 @@ impl Trigger for WorkflowTrigger {
         Box::pin(async move {
             let bound = attempt.rendered.action.target.as_deref().unwrap_or(local::NAME);
             let target = self.targets.target(bound)?;
-            perform::perform(target.as_ref(), attempt.rendered, attempt.uncertain).await
+            perform::perform(target.as_ref(), &attempt).await
         })
     }
 }

@@ -9,8 +9,9 @@ use super::operation::Operation;
 use super::operation::arguments::{Arguments, mapping};
 use super::operation::change::{Change, change};
 use super::operation::derived;
-use super::{Submission, WorkflowConfig, WorkflowTarget};
-use crate::{RenderedAction, TriggerError};
+use super::{Submission, WorkflowConfig, WorkflowTarget, local};
+use crate::label_policy::LabelPolicy;
+use crate::{Attempt, RenderedAction, TriggerError};
 
 /// The annotation that says which action changed a workflow last.
 const CHANGED_BY: &str = "tripline.dev/changed-by";
@@ -37,6 +38,16 @@ impl std::fmt::Display for Named {
 }
 
 impl Named {
+    fn of(submission: &Submission) -> Self {
+        Self {
+            kind: "Workflow".to_owned(),
+            namespace: submission.namespace.clone(),
+            name: submission.name.clone(),
+            sensor_namespace: submission.sensor_namespace.clone(),
+            service_account: submission.service_account.clone(),
+        }
+    }
+
     fn new(rendered: &RenderedAction) -> Result<Self, TriggerError> {
         let object = rendered.resource.as_ref();
         let text = |path: &str| {
@@ -57,13 +68,11 @@ impl Named {
 }
 
 /// Does it.
-///
-/// `uncertain`: an earlier attempt may have done it.
 pub(super) async fn perform(
     target: &dyn WorkflowTarget,
-    rendered: &RenderedAction,
-    uncertain: bool,
+    attempt: &Attempt<'_>,
 ) -> Result<TargetResult, TriggerError> {
+    let rendered = attempt.rendered;
     let config = WorkflowConfig::deserialize(&rendered.config)
         .map_err(|error| refused(format!("`argoWorkflow` is not valid: {error}")))?;
     let operation = Operation::of(config.operation.as_deref()).map_err(refused)?;
@@ -71,7 +80,7 @@ pub(super) async fn perform(
         .arguments(config.args.as_deref().unwrap_or_default())
         .map_err(|(index, why)| refused(format!("`args[{index}]`: {why}")))?;
     if operation == Operation::Submit && arguments == Arguments::default() {
-        return create(target, rendered, uncertain).await;
+        return create(target, attempt, rendered).await;
     }
     let made = match operation {
         Operation::Submit => {
@@ -88,16 +97,24 @@ pub(super) async fn perform(
         _ => return alter(target, rendered, operation, &arguments).await,
     };
     let rendered = RenderedAction { resource: Some(made), ..rendered.clone() };
-    create(target, &rendered, uncertain).await
+    create(target, attempt, &rendered).await
 }
 
 async fn create(
     target: &dyn WorkflowTarget,
+    attempt: &Attempt<'_>,
     rendered: &RenderedAction,
-    uncertain: bool,
 ) -> Result<TargetResult, TriggerError> {
     let submission = Submission::new(rendered)?;
-    let created = target.create(&submission, uncertain).await?;
+    let created = target.create(&submission, attempt.uncertain).await?;
+    // In the local target nobody gives a workflow labels.
+    if let Some(policy) = LabelPolicy::of(rendered.policy.as_ref())
+        && target.name() != local::NAME
+    {
+        let named = Named::of(&submission);
+        let object = there(target, &named).await?;
+        policy.check(object.pointer("/metadata/labels"), attempt.number)?;
+    }
     Ok(TargetResult::Workflow {
         target: target.name().to_owned(),
         namespace: submission.namespace,

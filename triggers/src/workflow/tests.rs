@@ -57,6 +57,7 @@ fn rendered(event: &str, metadata: Value) -> RenderedAction {
         payload: None,
         policy: None,
         service_account: None,
+        live: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Workflows and objects in a real API server.
 
 #[cfg(feature = "kubernetes")]
+mod changing;
+#[cfg(feature = "kubernetes")]
 mod credentials;
 #[cfg(feature = "kubernetes")]
 mod following;
@@ -8,6 +10,8 @@ mod following;
 mod objects;
 #[cfg(feature = "kubernetes")]
 mod operations;
+#[cfg(feature = "kubernetes")]
+mod reviewing;
 #[cfg(feature = "kubernetes")]
 mod submitting;
 #[cfg(feature = "kubernetes")]

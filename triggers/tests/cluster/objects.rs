@@ -82,15 +82,11 @@ async fn a_kind_that_the_cluster_does_not_have_is_refused_with_what_is_near() {
 }
 
 #[tokio::test]
-async fn what_is_not_supported_and_the_local_target_are_refused() {
+async fn there_are_no_objects_in_the_local_target() {
     let world = World::bare("no-objects", json!({}));
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}});
-    let mut local = rendered(&world, "e1", map.clone());
+    let mut local = rendered(&world, "e1", map);
     Arc::get_mut(&mut local.action).unwrap().target = None;
     let error = create(&world, &local).await.unwrap_err();
     assert!(error.to_string().contains("local target has no objects"), "{error}");
-    let mut patch = rendered(&world, "e2", map);
-    patch.config = json!({"operation": "patch"});
-    let error = create(&world, &patch).await.unwrap_err();
-    assert!(error.to_string().contains("`patch` is not supported yet"), "{error}");
 }

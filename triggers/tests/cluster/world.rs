@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
-use tripline_bus::memory::MemoryBus;
+use tripline_bus::memory::{MemoryBus, MemoryStore};
+use tripline_bus::{Append, Bus as _, Log};
 use tripline_config::{ConfigMapRef, Secret, SecretRef};
 use tripline_event::event::Links;
 use tripline_event::outcome::TargetResult;
@@ -66,6 +68,7 @@ pub struct World {
     pub kube: &'static KubeApi,
     pub namespace: String,
     pub secrets: Arc<Secrets>,
+    pub bus: Arc<MemoryBus>,
     pub clusters: Arc<Clusters>,
     pub trigger: WorkflowTrigger,
 }
@@ -106,13 +109,21 @@ impl World {
         install_provider();
         let secrets = Arc::new(Secrets::default());
         secrets.set("prod", &kubeconfig.text());
-        let clusters =
-            Clusters::new(Arc::clone(&secrets) as _, Arc::new(SystemClock), true, Vec::new());
-        let clusters = Arc::new(clusters);
+        let bus = Arc::new(MemoryBus::new(MemoryStore::new(1)));
+        let clusters = Arc::new(clusters(&secrets, &bus));
         let trigger = WorkflowTrigger::routed(Arc::new(Targets(Arc::clone(&clusters), None)));
-        let world = Self { kube, namespace: namespace.to_owned(), secrets, clusters, trigger };
+        let namespace = namespace.to_owned();
+        let world = Self { kube, namespace, secrets, bus, clusters, trigger };
         world.define(more);
         world
+    }
+
+    /// As after a restart: nothing is known but what is in the bus.
+    pub fn restart(&mut self, more: Value) {
+        self.clusters = Arc::new(clusters(&self.secrets, &self.bus));
+        let targets = Targets(Arc::clone(&self.clusters), None);
+        self.trigger = WorkflowTrigger::routed(Arc::new(targets));
+        self.define(more);
     }
 
     /// From now on workflows are followed.
@@ -151,6 +162,18 @@ impl World {
         self.kube.grant(&self.namespace, Subject::User(&user), &rules).unwrap();
     }
 
+    /// Something else comes into the log of events.
+    pub async fn event(&self) {
+        let append = Append { dedup: None, record: "{}".into() };
+        self.bus.append(Log::Events, vec![append]).await.unwrap();
+    }
+
+    /// Where the next event will stand.
+    pub fn log(&self) -> Position {
+        let extent = self.bus.extent(Log::Events).now_or_never();
+        extent.expect("memory is at hand").unwrap().next
+    }
+
     /// The action of an event, which submits the workflow of this metadata.
     pub fn rendered(&self, event: &str, metadata: Value) -> RenderedAction {
         let trigger = TriggerName::new(&ObjectName::new(&self.namespace, "deploy"), "submit");
@@ -168,7 +191,7 @@ impl World {
                 position: Position::new(1, 1),
                 correlation: correlation.clone(),
             }],
-            cause: Position::new(1, 1),
+            cause: self.log(),
             links: Links { hops: 1, ..Links::first(correlation) },
             decided_at: "2026-11-21T03:00:00.123Z".parse().unwrap(),
             expires_at: "2036-11-22T03:00:00Z".parse().unwrap(),
@@ -190,6 +213,7 @@ impl World {
             payload: None,
             policy: None,
             service_account: None,
+            live: None,
         }
     }
 
@@ -223,6 +247,28 @@ impl World {
         }
     }
 
+    /// Creates a document whose values stand each on a line, as JSON.
+    pub fn apply(&self, path: &str, document: &str) {
+        let mut object = json!({});
+        let mut key = "";
+        for line in document.lines() {
+            match line.strip_prefix("  - ") {
+                Some(item) => {
+                    let items = object.as_object_mut().unwrap().entry(key).or_insert(json!([]));
+                    items.as_array_mut().unwrap().push(serde_json::from_str(item).unwrap());
+                }
+                None => {
+                    let (field, value) = line.split_once(':').unwrap();
+                    key = field;
+                    if !value.is_empty() {
+                        object[field] = serde_json::from_str(value).unwrap();
+                    }
+                }
+            }
+        }
+        self.kube.create(path, &object).unwrap();
+    }
+
     pub fn workflows(&self) -> Vec<Value> {
         self.kube.workflows(&self.namespace).unwrap()
     }
@@ -230,6 +276,11 @@ impl World {
     pub fn path(&self, name: &str) -> String {
         format!("{}/{name}", KubeApi::workflows_path(&self.namespace))
     }
+}
+
+fn clusters(secrets: &Arc<Secrets>, bus: &Arc<MemoryBus>) -> Clusters {
+    let (secrets, bus) = (Arc::clone(secrets) as _, Arc::clone(bus) as _);
+    Clusters::new(secrets, Arc::new(SystemClock), Some(bus), true, Vec::new())
 }
 
 fn install_provider() {
