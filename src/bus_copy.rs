@@ -33,6 +33,14 @@ impl Open {
         }
     }
 
+    async fn close(&self) {
+        match self {
+            Self::Embedded(_) => {}
+            #[cfg(feature = "jetstream")]
+            Self::JetStream(bus) => bus.close().await,
+        }
+    }
+
     fn place(&self) -> Place<'_> {
         match self {
             Self::Embedded(bus) => Place::Embedded(bus),
@@ -64,7 +72,11 @@ pub async fn run(from: &End, to: &End) -> anyhow::Result<Copied> {
         }
         End::Nats(choice) => nats(choice, Some(starts)).await.context("--to")?,
     };
-    Ok(copy(source.place(), target.place()).await?)
+    let copied = copy(source.place(), target.place()).await;
+    for bus in [&source, &target] {
+        bus.close().await;
+    }
+    Ok(copied?)
 }
 
 #[cfg(feature = "jetstream")]

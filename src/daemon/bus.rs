@@ -51,6 +51,16 @@ impl OpenBus {
         }
     }
 
+    /// Lets it go for another daemon.
+    pub(crate) async fn close(&self) {
+        match self {
+            // The directory is let go when the process ends, or this is dropped.
+            Self::Embedded(_) => {}
+            #[cfg(feature = "jetstream")]
+            Self::JetStream(open) => open.bus.close().await,
+        }
+    }
+
     /// It notices by itself when it does not work, and when it does again.
     pub(crate) fn watches_itself(&self) -> bool {
         match self {
@@ -272,7 +282,8 @@ pub(crate) mod jetstream {
         }
     }
 
-    fn shown(url: &str) -> String {
+    /// The addresses, without what stands before an `@`.
+    pub(crate) fn shown(url: &str) -> String {
         let plain = |address: &str| match (address.find("://"), address.rfind('@')) {
             (Some(scheme), Some(at)) => format!("{}{}", &address[..scheme + 3], &address[at + 1..]),
             (None, Some(at)) => address[at + 1..].to_owned(),

@@ -377,6 +377,7 @@ impl Daemon {
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
         let tasks =
             tokio::time::timeout(left.max(Duration::from_millis(500)), self.tasks.wait()).await;
+        self.shared.backend.close().await;
         if sources.is_err() || engine.is_err() || tasks.is_err() {
             anyhow::bail!(
                 "not everything ended within {:?}; what is open is gone on with at the next start",
@@ -409,7 +410,7 @@ fn first_configuration(
     Ok(configuration)
 }
 
-fn secrets(options: &Options) -> Secrets {
+pub(crate) fn secrets(options: &Options) -> Secrets {
     let mut secrets = Secrets::new();
     if let Some(folder) = &options.secrets_folder {
         secrets = secrets.folder(folder);

@@ -39,6 +39,13 @@ pub(super) struct Lease {
     revision: u64,
 }
 
+/// Where a lease stands, and whose it is.
+pub(super) struct LeasePlace {
+    stream: String,
+    subject: String,
+    id: String,
+}
+
 struct Found {
     owner: Option<Holder>,
     revision: u64,
@@ -156,13 +163,18 @@ impl Lease {
     }
 
     /// Where the lease stands, for giving it back.
-    pub(super) fn place(&self) -> (String, String, String) {
-        (self.stream.clone(), self.subject.clone(), self.owner.id.clone())
+    pub(super) fn place(&self) -> LeasePlace {
+        LeasePlace {
+            stream: self.stream.clone(),
+            subject: self.subject.clone(),
+            id: self.owner.id.clone(),
+        }
     }
 }
 
 /// Gives a lease back, if it is still this owner's.
-pub(super) async fn release(api: Api, (stream, subject, id): (String, String, String)) {
+pub(super) async fn release(api: Api, place: LeasePlace) {
+    let LeasePlace { stream, subject, id } = place;
     let release = async {
         let found = api.leader_get(&stream, &json!({"last_by_subj": subject})).await.ok()??;
         let owner: Holder = serde_json::from_slice(&found.message.payload).ok()?;

@@ -32,7 +32,7 @@ mod streams;
 mod view;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,7 +45,7 @@ use self::api::Api;
 use self::connection::Connection;
 pub use self::connection::{Auth, Tls};
 use self::keys::Keys;
-use self::lease::Lease;
+use self::lease::{Lease, LeasePlace};
 pub use self::names::DEFAULT_PREFIX;
 use self::names::{MAX_PREFIX_BYTES, Names};
 pub use self::preflight::{Finding, Severity, preflight};
@@ -235,7 +235,7 @@ pub struct JetStreamBus {
     api: Api,
     keys: Arc<Keys>,
     logs: [LogHandle; 3],
-    keeping: Option<(JoinHandle<()>, (String, String, String))>,
+    keeping: Mutex<Option<(JoinHandle<()>, LeasePlace)>>,
     /// To let go of the lease from wherever this is dropped.
     runtime: tokio::runtime::Handle,
 }
@@ -301,6 +301,7 @@ impl JetStreamBus {
                 let views = [0, 1, 2].map(|log: usize| Arc::clone(&logs[log].view));
                 let kept = Arc::clone(&keys);
                 let keeping = lease.map(|lease| tokio::spawn(lease.keep(views, kept))).zip(place);
+                let keeping = Mutex::new(keeping);
                 let runtime = tokio::runtime::Handle::current();
                 Ok(Self { api, keys, logs, keeping, runtime })
             }
@@ -349,6 +350,21 @@ impl JetStreamBus {
         let lost = || OpenError::Prefix(options.prefix.clone());
         // There are three of them, as there are logs.
         <[LogHandle; 3]>::try_from(logs).map_err(|_| lost())
+    }
+
+    /// Lets the logs go for another owner, and returns when that is so. Nothing must be
+    /// written any more. Dropping does the same, if the runtime lives on for a moment.
+    pub async fn close(&self) {
+        if let Some(place) = self.end_lease() {
+            lease::release(self.api.clone(), place).await;
+        }
+    }
+
+    fn end_lease(&self) -> Option<LeasePlace> {
+        let mut keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let (keeping, place) = keeping.take()?;
+        keeping.abort();
+        Some(place)
     }
 
     /// What keeps the bus from working, in a sentence each; empty where it works.
@@ -431,8 +447,7 @@ impl JetStreamBus {
 
 impl Drop for JetStreamBus {
     fn drop(&mut self) {
-        if let Some((keeping, place)) = self.keeping.take() {
-            keeping.abort();
+        if let Some(place) = self.end_lease() {
             // Where the runtime ends at once, the lease ends by itself.
             self.runtime.spawn(lease::release(self.api.clone(), place));
         }
