@@ -59,7 +59,7 @@ async fn resolve_unknown(place: &Place, daemon: &Daemon) -> anyhow::Result<u64> 
     Ok(count)
 }
 
-/// Nobody, where the daemon or the server has not ended by itself.
+/// A place for daemons that send the workflows of the tenant's sensors into its cluster.
 fn place_in(tenant: &Tenant<'_>) -> anyhow::Result<Place> {
     let place = Place::new()?;
     let mapped = format!("for: [{{ namespace: {} }}]", tenant.namespace);
@@ -105,14 +105,18 @@ async fn nothing_is_lost_or_doubled_when_nats_and_the_daemon_are_killed() -> any
         if server {
             nats.kill().with_context(context)?;
         }
-        if program {
+        daemon = if program {
             daemon.kill().with_context(context)?;
-        }
-        wait(&mut random, AWAY).await;
-        if server {
+            wait(&mut random, AWAY).await;
+            if server {
+                nats.restart().with_context(context)?;
+            }
+            place.spawn()?
+        } else {
+            wait(&mut random, AWAY).await;
             nats.restart().with_context(context)?;
-        }
-        daemon = if program { place.spawn()? } else { daemon };
+            daemon
+        };
         *killed.entry("nats").or_default() += u64::from(server);
         *killed.entry("daemon").or_default() += u64::from(program);
     }

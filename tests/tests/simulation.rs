@@ -40,13 +40,14 @@ fn no_seed_loses_or_doubles_anything() {
     });
     let (sum, runs) = (sum.into_inner().unwrap(), runs.into_inner());
     println!(
-        "simulation: {runs} seeds, {} records, {} actions, {} duplicates, {} dead letters, {} crashes, {} plans",
-        sum.records, sum.actions, sum.duplicates, sum.dead_letters, sum.crashes, sum.plans
+        "simulation: {runs} seeds, {} records, {} actions, {} duplicates, {} dead letters, {} crashes, {} plans, {} ticks, {} skipped, {} ends of runs",
+        sum.records, sum.actions, sum.duplicates, sum.dead_letters, sum.crashes, sum.plans, sum.ticks, sum.skipped, sum.ended
     );
     if number("TRIPLINE_SEED").is_none() {
         assert!(
             sum.actions > runs && sum.duplicates > 0 && sum.dead_letters > 0 && sum.crashes > 0
         );
+        assert!(sum.ticks > runs && sum.skipped > runs && sum.ended > runs / 2);
     }
 }
 
@@ -56,6 +57,9 @@ fn add(sum: &mut Summary, one: Summary) {
     sum.duplicates += one.duplicates;
     sum.dead_letters += one.dead_letters;
     sum.crashes += one.crashes;
+    sum.ticks += one.ticks;
+    sum.skipped += one.skipped;
+    sum.ended += one.ended;
     sum.plans += one.plans;
 }
 
