@@ -17,18 +17,18 @@ use tripline_event::{Action, Cause, DefinitionHash, Event, ObjectName, Timestamp
 use tripline_schedules::robfig::Cron;
 use tripline_schedules::{duration, zone};
 use tripline_sensors::definition::{self, NumberOrText, RateLimitUnit, SensorSpec, Suspend};
-use tripline_sensors::evaluator::{Calendar, Recurrence, Sensor};
-use tripline_sensors::parameter::Parameters;
+use tripline_sensors::evaluator::{Calendar, Recurrence, Sensor, StartFrom};
+use tripline_sensors::parameter::{Events, Parameters};
 use tripline_sensors::set;
 use tripline_sensors::view::EventView;
-use tripline_triggers::RenderedAction;
+use tripline_triggers::{LiveParameters, RenderedAction};
 use tripline_triggers::executor::{
     RateLimit, RenderError, Renderer, RetryPolicy, Suspended, TriggerPolicy,
 };
 use tripline_triggers::kinds::{self, Applies};
 
 use super::json_text::JsonText;
-use super::plans::{self, PlanError};
+use super::plans::{self, Definition, PlanError};
 use super::routes::{self, Routes};
 use super::schedules::{CompiledSchedule, Kind, lowered};
 use crate::codes;
@@ -43,7 +43,7 @@ pub struct CompiledSensor {
     /// What decides.
     pub sensor: Arc<Sensor>,
     /// What renders, by the trigger's name.
-    pub triggers: HashMap<String, Rendering>,
+    pub triggers: HashMap<String, Box<Rendering>>,
     /// What decides when, where the object was a schedule: the sensor is its action.
     pub schedule: Option<Arc<CompiledSchedule>>,
 }
@@ -60,7 +60,7 @@ pub struct Rendering {
     /// The account that its actions act as.
     service_account: Option<String>,
     /// The targets that an event may name; none where the event does not say.
-    allowed_targets: Option<Vec<String>>,
+    pub allowed_targets: Option<Vec<String>>,
     /// The template as JSON text, where it has parameters of its own.
     template: Option<(String, Parameters)>,
     body: Body,
@@ -83,8 +83,13 @@ pub struct Definitions {
     compiled: RwLock<HashMap<DefinitionHash, Arc<CompiledSensor>>>,
     /// What there is to say about definitions that were checked whole and are not refused.
     warnings: RwLock<HashMap<DefinitionHash, Vec<Problem>>>,
+    /// Definitions by the texts that they were read from.
+    documents: RwLock<Documents>,
     routes: RwLock<Routes>,
 }
+
+/// What documents were found to be, by the hashes of their texts.
+pub type Documents = HashMap<DefinitionHash, (Definition, Arc<CompiledSensor>)>;
 
 /// A definition in the bus cannot be compiled by this build.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +136,17 @@ impl Definitions {
     pub fn note_warnings(&self, hash: &DefinitionHash, warnings: &[Problem]) {
         let mut all = self.warnings.write().unwrap_or_else(PoisonError::into_inner);
         all.insert(hash.clone(), warnings.to_vec());
+    }
+
+    /// What a document was found to be at the latest load.
+    pub fn recall(&self, document: &DefinitionHash) -> Option<(Definition, Arc<CompiledSensor>)> {
+        let documents = self.documents.read().unwrap_or_else(PoisonError::into_inner);
+        documents.get(document).cloned()
+    }
+
+    /// Remembers what documents were found to be, in place of those of earlier loads.
+    pub fn remember(&self, documents: Documents) {
+        *self.documents.write().unwrap_or_else(PoisonError::into_inner) = documents;
     }
 
     /// From now on actions whose triggers name no target go where `routes` says.
@@ -206,7 +222,7 @@ pub fn compile(
         }
     };
     let (sensor, mut problems) =
-        Sensor::compile(name.clone(), hash.clone(), spec.outline(), &Calendars);
+        Sensor::compile(name.clone(), hash.clone(), &spec, &Calendars);
     let names: Vec<&str> =
         spec.dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
     let mut triggers = HashMap::new();
@@ -215,7 +231,7 @@ pub fn compile(
         let mut compiler = Compiler { dialect, dependencies: &names, problems: &mut problems };
         if let Some((name, mut rendering)) = compiler.rendering(trigger, spec.suspend, &at) {
             rendering.service_account = service_account(&spec);
-            triggers.insert(name, rendering);
+            triggers.insert(name, Box::new(rendering));
         }
     }
     let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
@@ -242,10 +258,10 @@ fn compile_schedule(
         let sensor = Sensor {
             name: name.clone(),
             definition: hash.clone(),
-            spec: SensorSpec::default(),
             dependencies: Vec::new(),
             triggers: Vec::new(),
             max_hops: 0,
+            start_from: StartFrom::Now,
         };
         let triggers = HashMap::new();
         let compiled = CompiledSensor { sensor: Arc::new(sensor), triggers, schedule };
@@ -537,18 +553,18 @@ impl Renderer for Definitions {
         if let Some(allowed) = &rendering.allowed_targets {
             check_target(action, allowed)?;
         }
-        let changed = transformed(&compiled.sensor, action, events).map_err(failed)?;
-        let views: Vec<EventView<'_>> = events.iter().map(|event| EventView::of(event)).collect();
-        let views: Vec<EventView<'_>> = views
-            .iter()
-            .zip(&changed)
-            .map(|(view, data)| data.as_deref().map_or_else(|| view.clone(), |data| view.with_json(data)))
-            .collect();
-        let event_of = |dependency: &str| {
-            let index = action.events.iter().position(|event| event.dependency == dependency)?;
-            views.get(index)
-        };
-        rendering.render(action, &event_of).map_err(failed)
+        let rendered =
+            with_events(&compiled, action, events, |event_of| rendering.render(action, event_of));
+        let mut rendered = rendered.map_err(failed)?;
+        if rendering.is_live(&rendered.config) {
+            let (action, events) = (Arc::clone(action), events.to_vec());
+            rendered.live = Some(LiveParameters::new(move |object| {
+                let rendering = compiled.triggers.get(&action.trigger.trigger);
+                let rendering = rendering.ok_or("the trigger is gone")?;
+                with_events(&compiled, &action, &events, |of| rendering.apply_to(object, of))
+            }));
+        }
+        Ok(rendered)
     }
 
     fn policy(&self, action: &Action) -> TriggerPolicy {
@@ -574,6 +590,27 @@ fn transformed(
         dependency.filter.transform(&EventView::of(event)).map_err(|error| error.to_string())
     };
     action.events.iter().zip(events).map(one).collect()
+}
+
+/// Hands the events of an action to `render`, as the sensor sees them.
+fn with_events<R>(
+    compiled: &CompiledSensor,
+    action: &Action,
+    events: &[Arc<Event>],
+    render: impl for<'e> FnOnce(&Events<'e>) -> Result<R, String>,
+) -> Result<R, String> {
+    let changed = transformed(&compiled.sensor, action, events)?;
+    let views: Vec<EventView<'_>> = events.iter().map(|event| EventView::of(event)).collect();
+    let views: Vec<EventView<'_>> = views
+        .iter()
+        .zip(&changed)
+        .map(|(view, data)| data.as_deref().map_or_else(|| view.clone(), |data| view.with_json(data)))
+        .collect();
+    let event_of = |dependency: &str| {
+        let index = action.events.iter().position(|event| event.dependency == dependency)?;
+        views.get(index)
+    };
+    render(&event_of)
 }
 
 /// Whether the event has named a target that the trigger allows.
@@ -628,7 +665,7 @@ impl Rendering {
     fn render<'e>(
         &self,
         action: &Arc<Action>,
-        event_of: &(dyn Fn(&str) -> Option<&'e EventView<'e>> + 'e),
+        event_of: &Events<'e>,
     ) -> Result<RenderedAction, String> {
         let from_template;
         let body = match &self.template {
@@ -653,7 +690,26 @@ impl Rendering {
             payload: payload.map(Bytes::from),
             policy: self.success.clone(),
             service_account: self.service_account.clone(),
+            live: None,
         })
+    }
+
+    /// The parameters are for an object as it is in the cluster.
+    fn is_live(&self, config: &Value) -> bool {
+        self.kind == "k8s" && config["operation"] == "update" && config["liveObject"] == true
+    }
+
+    /// `object` with the parameters applied.
+    fn apply_to<'e>(&self, object: &Value, event_of: &Events<'e>) -> Result<Value, String> {
+        let from_template;
+        let body = match &self.template {
+            None => &self.body,
+            Some((template, parameters)) => {
+                from_template = self.body_of(template, parameters, event_of)?;
+                &from_template
+            }
+        };
+        body.applied(self.kind, object.to_string(), event_of)
     }
 
     /// Parameters of the trigger itself may change anything in its template, the other
@@ -662,7 +718,7 @@ impl Rendering {
         &self,
         template: &str,
         parameters: &Parameters,
-        event_of: &(dyn Fn(&str) -> Option<&'e EventView<'e>> + 'e),
+        event_of: &Events<'e>,
     ) -> Result<Body, String> {
         let text = parameters
             .apply(template.to_owned(), event_of)
@@ -687,26 +743,33 @@ impl Rendering {
 }
 
 impl Body {
+    /// The JSON text `document` with the parameters applied.
+    fn applied<'e>(
+        &self,
+        kind: &str,
+        document: String,
+        event_of: &Events<'e>,
+    ) -> Result<Value, String> {
+        let mut text = document;
+        for (list, field) in [(&self.parameters, "parameters"), (&self.headers, "dynamicHeaders")] {
+            let Some(list) = list else { continue };
+            text = list
+                .apply(text, event_of)
+                .map_err(|error| format!("{kind}.{field}: {error}"))?;
+        }
+        serde_json::from_str(&text)
+            .map_err(|error| format!("{kind}.parameters make it invalid: {error}"))
+    }
+
     fn parameterized<'e>(
         &self,
         kind: &str,
-        event_of: &(dyn Fn(&str) -> Option<&'e EventView<'e>> + 'e),
+        event_of: &Events<'e>,
     ) -> Result<(Value, Option<Value>), String> {
-        let lists = [(&self.parameters, "parameters"), (&self.headers, "dynamicHeaders")];
-        if lists.iter().all(|(list, _)| list.is_none()) {
+        if self.parameters.is_none() && self.headers.is_none() {
             return Ok((self.config.value(), self.resource.as_ref().map(JsonText::value)));
         }
-        let apply = |document: &JsonText| -> Result<Value, String> {
-            let mut text = document.text().to_owned();
-            for (list, field) in lists {
-                let Some(list) = list else { continue };
-                text = list
-                    .apply(text, event_of)
-                    .map_err(|error| format!("{kind}.{field}: {error}"))?;
-            }
-            serde_json::from_str(&text)
-                .map_err(|error| format!("{kind}.parameters make it invalid: {error}"))
-        };
+        let apply = |document: &JsonText| self.applied(kind, document.text().to_owned(), event_of);
         match (kinds::applies_to(kind), &self.resource) {
             (Applies::Resource, Some(resource)) => {
                 Ok((self.config.value(), Some(apply(resource)?)))

@@ -6,8 +6,6 @@ tripline_config::codes! {
          or another of those that Argo Events has.";
     KIND_NOT_SUPPORTED = "TL0401", "Argo Events has this kind of trigger, Tripline does not yet.",
         "The sensor is refused, since the trigger would never be carried out.";
-    OPERATION_NOT_SUPPORTED = "TL0402", "Argo Events has this operation, Tripline does not yet.",
-        "Of the operations on workflows `submit` is there.";
     OPERATION = "TL0403", "The operation is none that a workflow, or an object, has.",
         "Workflows: `submit`, `submit-from`, `resubmit`, `retry`, `suspend`, `resume`, `stop`, \
          `terminate`. Objects: `create`, `update`, `patch`, `delete`.";
@@ -20,9 +18,10 @@ tripline_config::codes! {
          `argoproj.io/v1alpha1`.";
     SOURCE_NOT_SUPPORTED = "TL0406", "Argo Events has this source of objects, Tripline does not yet.",
         "Write the object under `source.resource`.";
-    POLICY_NOT_SUPPORTED = "TL0407", "This `policy` is not supported yet, or has no meaning for the kind.",
-        "`policy.status` is obeyed by `http`. A policy that is not obeyed is refused, since what \
-         counts as success would be something else than what the sensor says.";
+    POLICY = "TL0407", "This `policy` has no meaning for the kind, or is wrong.",
+        "`policy.status` is obeyed by `http`, `policy.k8s` by `k8s` and `argoWorkflow`. A policy \
+         that is not obeyed is refused, since what counts as success would be something else than \
+         what the sensor says.";
     STATUS = "TL0408", "An entry of `policy.status.allow` is no HTTP status.",
         "A status is a number from 100 to 599.";
     URL = "TL0410", "The URL is none that a request can be sent to.",

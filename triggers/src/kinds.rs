@@ -8,6 +8,7 @@ use tripline_config::{Dialect, FieldPath, Problem, Severity};
 
 use crate::http::HttpConfig;
 use crate::k8s::K8sConfig;
+use crate::label_policy::LabelPolicy;
 use crate::log::LogConfig;
 use crate::workflow::WorkflowConfig;
 use crate::{codes, http, k8s, log, workflow};
@@ -137,9 +138,11 @@ pub fn check_policy(key: &str, policy: &Value, at: &FieldPath) -> Vec<Problem> {
         let Some(value) = policy.get(name).filter(|value| !value.is_null()) else { continue };
         if name == "status" && key == http::KIND {
             problems.extend(http::check_status_policy(value, &at.key(name)));
+        } else if name == "k8s" && has_targets(key) {
+            problems.extend(LabelPolicy::problems(value, &at.key(name)));
         } else {
-            let message = format!("`policy.{name}` of a trigger `{key}` is not supported yet");
-            problems.push(Problem::error(codes::POLICY_NOT_SUPPORTED, at.key(name), message));
+            let message = format!("`policy.{name}` has no meaning for a trigger `{key}`");
+            problems.push(Problem::error(codes::POLICY, at.key(name), message));
         }
     }
     problems
@@ -293,7 +296,8 @@ mod tests {
             ("http", json!({"status": {"allow": [200, 409]}}), vec![]),
             ("http", json!({"status": {"allow": [0]}}), vec!["TL0408 policy.status.allow[0]"]),
             ("http", json!({"k8s": {"labels": {}}}), vec!["TL0407 policy.k8s"]),
-            ("argoWorkflow", json!({"k8s": {"labels": {}}}), vec!["TL0407 policy.k8s"]),
+            ("argoWorkflow", json!({"k8s": {"labels": {}}}), vec!["TL0407 policy.k8s.labels"]),
+            ("k8s", json!({"k8s": {"labels": {"a": "b"}}}), vec![]),
             ("log", json!({"status": {"allow": [200]}}), vec!["TL0407 policy.status"]),
             ("log", json!({"status": null}), vec![]),
         ] {

@@ -13,6 +13,7 @@ pub mod executor;
 pub mod http;
 pub mod k8s;
 pub mod kinds;
+mod label_policy;
 pub mod log;
 mod secret;
 mod source;
@@ -51,6 +52,35 @@ pub struct RenderedAction {
     /// `template.serviceAccountName` of the sensor: the account that the action acts as,
     /// where the target has accounts; none is `default`.
     pub service_account: Option<String>,
+    /// Where an object is to be changed as it is in the cluster: what is put into it.
+    /// `resource` says which object then.
+    pub live: Option<LiveParameters>,
+}
+
+/// Parameters that are applied to an object as it is in the cluster, and not to the one that
+/// `source` names.
+#[derive(Clone)]
+pub struct LiveParameters(Arc<dyn Fn(&Value) -> Result<Value, String> + Send + Sync>);
+
+impl LiveParameters {
+    /// What `apply` makes of an object.
+    pub fn new(apply: impl Fn(&Value) -> Result<Value, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(apply))
+    }
+
+    /// The object with the parameters applied.
+    ///
+    /// # Errors
+    /// The parameter that cannot be resolved or set.
+    pub fn apply(&self, object: &Value) -> Result<Value, String> {
+        (self.0)(object)
+    }
+}
+
+impl std::fmt::Debug for LiveParameters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LiveParameters")
+    }
 }
 
 /// One attempt to carry an action out.

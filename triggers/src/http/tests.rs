@@ -137,6 +137,7 @@ pub(super) fn rendered(config: Value, payload: Option<&str>) -> RenderedAction {
         payload: payload.map(|payload| Bytes::copy_from_slice(payload.as_bytes())),
         policy: None,
         service_account: None,
+        live: None,
     }
 }
 

@@ -158,6 +158,7 @@ impl Renderer for Daemon {
             payload: events[0].data.clone(),
             policy: None,
             service_account: None,
+            live: None,
         })
     }
 
