@@ -89,8 +89,8 @@ pub struct CompiledSchedule {
 /// What a tick does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Does {
-    /// This trigger of the sensor that the schedule was lowered to is carried out.
-    Trigger(String),
+    /// The trigger of the sensor that the schedule was lowered to is carried out.
+    Trigger,
     /// There is an event, and that is all: the run has ended then. It bears this name, and
     /// this JSON beside what every tick tells.
     Event {
@@ -110,19 +110,15 @@ impl CompiledSchedule {
     /// The name of the event of a tick.
     pub fn tick_name(&self) -> &str {
         match &self.does {
-            Does::Trigger(_) => super::events::TICK,
+            Does::Trigger => super::events::TICK,
             Does::Event { name, .. } => name,
         }
     }
 
-    /// The action that a run is carried out by.
+    /// The action that a run is carried out by, whatever the definition was when it started.
     pub fn action_of(&self, run: RunId) -> ActionId {
-        let trigger = match &self.does {
-            Does::Trigger(trigger) => trigger,
-            Does::Event { .. } => "",
-        };
-        let trigger = TriggerName::new(&self.name, trigger);
-        let (key, id) = (self.key(self.tick_name()), EventId(run.to_string()));
+        let trigger = TriggerName::new(&self.name, super::lowered::TRIGGER);
+        let (key, id) = (self.key(super::events::TICK), EventId(run.to_string()));
         ActionId::new(&trigger, [(super::lowered::DEPENDENCY, &key, &id)], 0)
     }
 

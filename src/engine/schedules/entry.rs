@@ -216,7 +216,7 @@ impl Entry {
     ) {
         match decision {
             Decision::Start { run, watched, .. } => {
-                let with_end = watched && matches!(self.compiled.does, Does::Trigger(_));
+                let with_end = watched && self.compiled.does == Does::Trigger;
                 if with_end {
                     effects.awaited.push(run);
                 }
@@ -300,7 +300,7 @@ impl Entry {
             last_failure: self.stored.last_failure.clone(),
             data: match &self.compiled.does {
                 Does::Event { data, .. } => data.clone(),
-                Does::Trigger(_) => Value::Null,
+                Does::Trigger => Value::Null,
             },
         };
         self.event(self.compiled.tick_name(), run.to_string(), &data, now)

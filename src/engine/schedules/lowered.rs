@@ -76,7 +76,7 @@ pub fn lower(kind: Kind, hash: &DefinitionHash, json: &Value) -> Result<Lowered,
             let (spec, warnings) = decode::<CronWorkflowSpec>(spec, &at, dialect)?;
             let definition = cron_workflow::compile(&metadata, &spec).map_err(problems)?;
             let sensor = of_cron_workflow(&metadata, &spec, &definition);
-            (definition, Does::Trigger(TRIGGER.to_owned()), Some(sensor), warnings)
+            (definition, Does::Trigger, Some(sensor), warnings)
         }
         Kind::Schedule => {
             let (mut resource, warnings) = decode::<ScheduleResource>(spec, &at, dialect)?;
@@ -227,7 +227,7 @@ fn of_action(action: &Value, source: &ObjectName) -> Result<(Does, Option<Value>
     template.insert("name".to_owned(), TRIGGER.into());
     trigger.insert("template".to_owned(), template.into());
     let spec = json!({"dependencies": dependencies(source), "triggers": [trigger]});
-    Ok((Does::Trigger(TRIGGER.to_owned()), Some(spec)))
+    Ok((Does::Trigger, Some(spec)))
 }
 
 fn own_event(event: &Value, at: &FieldPath) -> Result<Does, Problem> {

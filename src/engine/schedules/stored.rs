@@ -115,10 +115,8 @@ impl Schedules {
         if let Some(due) = entry.due {
             self.due.insert((due, Arc::clone(&name)));
         }
-        if matches!(entry.compiled.does, super::compiled::Does::Trigger(_)) {
-            for run in entry.stored.state.running() {
-                self.awaited.insert(entry.compiled.action_of(run), (Arc::clone(&name), run));
-            }
+        for run in entry.stored.state.running() {
+            self.awaited.insert(entry.compiled.action_of(run), (Arc::clone(&name), run));
         }
         self.entries.insert(name, entry);
     }
