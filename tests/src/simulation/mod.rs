@@ -25,6 +25,12 @@ pub struct Summary {
     pub duplicates: usize,
     /// Dead letters.
     pub dead_letters: usize,
+    /// Ticks of schedules that started a run.
+    pub ticks: usize,
+    /// Ticks that did not.
+    pub skipped: usize,
+    /// Ends of runs that came back.
+    pub ended: usize,
     /// Crashes.
     pub crashes: usize,
     /// Plans that were in force.
