@@ -13,8 +13,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tripline_event::ObjectName;
 
-use super::metrics::Sample;
 use super::Shared;
+use super::metrics::Sample;
 
 /// Serves until `stop`.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
@@ -82,6 +82,7 @@ impl Shared {
                 Duration::try_from(self.clock.now().duration_since(at)).unwrap_or_default()
             }),
             objects: (configuration.len(), configuration.invalid.len()),
+            targets: self.targets.described().into_keys().collect(),
             sources,
             tally: self.counts.verdicts(),
         }
