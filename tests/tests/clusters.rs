@@ -104,6 +104,21 @@ impl World {
         Ok(())
     }
 
+    /// Waits until all is done, where the cluster was away. What had been asked for just then may
+    /// be there or not, and perhaps nobody can tell: that is a dead letter. So is what an API
+    /// server has refused that was just started, and had not read who may do what. It is sent
+    /// again, and then there is nothing lost and nothing doubled.
+    async fn comes_to_rights(&self, daemon: &Daemon) -> anyhow::Result<()> {
+        daemon.settled(AGAIN).await?;
+        for (cause, count) in self.letters()? {
+            ensure!(["unknown", "forbidden"].contains(&cause.as_str()), "{count} of {cause}");
+            println!("clusters: {count} dead letters ({cause}) sent again");
+            self.place.text(&["dlq", "retry", "--all", "--cause", &cause])?;
+            daemon.settled(AGAIN).await?;
+        }
+        self.nothing_is_lost_or_doubled()
+    }
+
     /// The dead letters, by cause.
     fn letters(&self) -> anyhow::Result<BTreeMap<String, usize>> {
         let mut causes = BTreeMap::new();
@@ -134,11 +149,11 @@ fn find(value: &Value, name: &str) -> Option<String> {
     }
 }
 
-/// Waits until something in a cluster is so.
-async fn until(what: &str, is_so: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+/// Waits until there are so many workflows in the far cluster.
+async fn created(world: &World, daemon: &Daemon, count: usize) -> anyhow::Result<()> {
     let deadline = Instant::now() + SOON;
-    while !is_so()? {
-        ensure!(Instant::now() < deadline, "{what}: not within {SOON:?}");
+    while world.far.workflows(SENSOR)?.len() < count {
+        ensure!(Instant::now() < deadline, "{count} workflows: not in time\n{}", daemon.stderr());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
@@ -163,42 +178,32 @@ async fn a_cluster_that_is_away_or_slow_gets_each_workflow_once() -> anyhow::Res
     // Each answer comes after the timeout: what was asked for is done all the same.
     world.proxy.delay(TOO_LATE)?;
     world.send(5).await?;
-    until("created, unanswered", || Ok(world.far.workflows(SENSOR)?.len() == 15)).await?;
+    created(&world, &daemon, 15).await?;
     let open = daemon.status().await?;
     ensure!(open.triggers.iter().any(|queue| queue.in_flight + queue.retrying > 0), "{open:#?}");
     world.proxy.restore()?;
     daemon.settled(AGAIN).await?;
     world.nothing_is_lost_or_doubled()?;
+    ensure!(world.letters()?.is_empty(), "{:?}", world.letters()?);
 
     // Connections end, and are refused.
     world.proxy.cut()?;
     world.send(5).await?;
     world.proxy.restore()?;
-    daemon.settled(AGAIN).await?;
-    world.nothing_is_lost_or_doubled()?;
+    world.comes_to_rights(&daemon).await?;
 
-    // The API server itself is killed, and comes back: at first it says that it is busy.
+    // The API server is killed while nothing is asked of it.
     world.far.kube.kill()?;
     world.send(5).await?;
     world.far.kube.restart()?;
-    daemon.settled(AGAIN).await?;
-    world.nothing_is_lost_or_doubled()?;
-    ensure!(world.letters()?.is_empty(), "{:?}", world.letters()?);
+    world.comes_to_rights(&daemon).await?;
 
-    // It is killed while it is asked. What was asked for last may be there or not, and perhaps
-    // nobody can tell: then it is a dead letter, which is sent again.
+    // And while it is asked.
     world.send(20).await?;
     world.far.kube.kill()?;
     world.send(5).await?;
     world.far.kube.restart()?;
-    daemon.settled(AGAIN).await?;
-    let letters = world.letters()?;
-    ensure!(letters.keys().all(|cause| cause == "unknown"), "{letters:?}");
-    if !letters.is_empty() {
-        world.place.text(&["dlq", "retry", "--all", "--cause", "unknown"])?;
-        daemon.settled(AGAIN).await?;
-    }
-    world.nothing_is_lost_or_doubled()?;
+    world.comes_to_rights(&daemon).await?;
     ensure!(world.sent.events.len() == 50, "{}", world.sent.events.len());
     Ok(())
 }
@@ -238,12 +243,15 @@ async fn a_workflow_that_is_removed_between_a_crash_and_the_restart_is_one_dead_
 -> anyhow::Result<()> {
     let mut world = World::new("removed").await?;
     let daemon = world.place.start().await?;
-    // There is a connection now: on a new one nothing could be asked for without answers.
-    world.send(1).await?;
-    daemon.settled(SOON).await?;
+    // There are connections now that wait for the next request: on a new one nothing could be
+    // asked for without answers. The first one is used for watching.
+    for _ in 0..2 {
+        world.send(5).await?;
+        daemon.settled(SOON).await?;
+    }
     world.proxy.swallow_answers()?;
-    world.send(2).await?;
-    until("created, unanswered", || Ok(world.far.workflows(SENSOR)?.len() == 3)).await?;
+    world.send(1).await?;
+    created(&world, &daemon, 11).await?;
     daemon.kill()?;
     let newest = world.far.workflows(SENSOR)?.pop().context("a workflow")?;
     let removed = newest.pointer("/metadata/name").and_then(Value::as_str).context("a name")?;
@@ -261,7 +269,7 @@ async fn a_workflow_that_is_removed_between_a_crash_and_the_restart_is_one_dead_
     let letter = world.place.text(&["dlq", "list", "--output", "json"])?;
     ensure!(letter.contains(removed), "no {removed} in {letter}");
     let left = world.far.workflows(SENSOR)?;
-    ensure!(left.len() == 2, "a second submit, or a lost one: {left:?}");
+    ensure!(left.len() == 10, "a second submit, or a lost one: {left:?}");
 
     // Whoever has looked into it says so.
     world.place.text(&["dlq", "retry", "--all", "--cause", "unknown"])?;

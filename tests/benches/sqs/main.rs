@@ -1,9 +1,10 @@
 //! The benchmark of the source on SQS: `cargo bench -p tripline-tests --bench sqs`, with
 //! options after `--`.
 //!
-//! A queue with a backlog is emptied twice in the same run, on the same server: by a bare
-//! client, which receives and deletes and does nothing else; and by the daemon, which makes
-//! each message a durable event before it deletes it, and sends it on through an HTTP trigger.
+//! A queue with a backlog is emptied in the same run, on the same server: by a bare client,
+//! which receives and deletes and does nothing else; by the daemon, which makes each message a
+//! durable event before it deletes it; and by the daemon with a sensor whose HTTP trigger sends
+//! each on.
 //! Server, client and daemon share the machine.
 
 mod backlog;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use clap::{Parser, ValueEnum};
-use tripline_tests::daemon::{Place, SOON};
+use tripline_tests::daemon::{Daemon, Place};
 use tripline_tests::resources::http_sensor;
 use tripline_tests::sink::Sink;
 
@@ -72,37 +73,70 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     backlog.empty(arguments.messages, arguments.receives).await?;
     let bare = per_second(arguments.messages, began.elapsed());
 
-    eprintln!("and for the daemon");
-    let backlog = Backlog::create(server.endpoint(), "builds").await?;
-    backlog.fill(arguments.messages).await?;
+    eprintln!("for the daemon, which makes them events");
+    let events = emptied(&server, "events", arguments.messages, None).await?;
+    eprintln!("and for the daemon, which sends them on too");
     let sink = Sink::start()?;
+    let sent_on = emptied(&server, "sent-on", arguments.messages, Some(&sink)).await?;
+
+    let row = |what: &str, rate: f64| {
+        println!("| {what} | {rate:.0} | {:.0} % |", 100.0 * rate / bare);
+    };
+    println!("| {:?} | messages/s | of the bare client |", arguments.server);
+    println!("| --- | ---: | ---: |");
+    row("bare client: receive, delete", bare);
+    row("SQS → durable event, deleted", events);
+    row("SQS → durable event, deleted, and on through an HTTP trigger", sent_on);
+    ensure!(events >= PART * bare, "the source has less than {PART} of the bare client's rate");
+    Ok(())
+}
+
+/// How many messages a second the daemon empties a queue of: to the last durable event, or to
+/// the last request at the sink. What it has taken is deleted.
+async fn emptied(
+    server: &Server,
+    name: &'static str,
+    messages: u64,
+    sink: Option<&Sink>,
+) -> anyhow::Result<f64> {
+    let backlog = Backlog::create(server.endpoint(), name).await?;
+    backlog.fill(messages).await?;
     let place = Place::below(env!("CARGO_TARGET_TMPDIR").as_ref())?;
     place.write("event-source.yaml", &event_source(&backlog))?;
-    place.write("sensor.yaml", &http_sensor("notify", &sink.url(), MAX_IN_FLIGHT))?;
+    if let Some(sink) = sink {
+        place.write("sensor.yaml", &http_sensor("notify", &sink.url(), MAX_IN_FLIGHT))?;
+    }
     let daemon = place.spawn()?;
-    sink.has_received(1, SOON).await?;
+    has_durable(&daemon, 1).await?;
     let began = Instant::now();
-    sink.has_received(arguments.messages, QUIET).await?;
+    match sink {
+        Some(sink) => sink.has_received(messages, QUIET).await?,
+        None => has_durable(&daemon, messages).await?,
+    }
     let took = began.elapsed();
-    let durable = daemon.metric("argo_events_events_sent_total").await? as u64;
-    ensure!(durable == arguments.messages, "{durable} events of {} messages", arguments.messages);
+    has_durable(&daemon, messages).await?;
     backlog.is_empty().await?;
     let ended = daemon.stop().await?;
     ensure!(ended.status.success(), "{}:\n{}", ended.status, ended.stderr);
-    let tripline = per_second(arguments.messages, took);
+    Ok(per_second(messages, took))
+}
 
-    println!("| {:?} | messages/s |", arguments.server);
-    println!("| --- | ---: |");
-    println!("| bare client: receive, delete | {bare:.0} |");
-    println!("| SQS → durable event → HTTP trigger, deleted | {tripline:.0} |");
-    let part = tripline / bare;
-    println!(
-        "{:.0} % of the bare client's rate, at least {:.0} % is asked for",
-        part * 100.0,
-        PART * 100.0
-    );
-    ensure!(part >= PART, "the source is too slow");
-    Ok(())
+/// Waits until so many events are durable.
+async fn has_durable(daemon: &Daemon, events: u64) -> anyhow::Result<()> {
+    let (mut last, mut since) = (0, Instant::now());
+    loop {
+        // Before it listens it does not answer, and before the first event there is no series.
+        let durable = daemon.metric("argo_events_events_sent_total").await.unwrap_or(0.0) as u64;
+        ensure!(durable <= events || events == 1, "{durable} events of {events} messages");
+        if durable >= events {
+            return Ok(());
+        }
+        if durable > last {
+            (last, since) = (durable, Instant::now());
+        }
+        ensure!(since.elapsed() < QUIET, "{durable} of {events} are durable:\n{}", daemon.stderr());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 fn per_second(messages: u64, took: Duration) -> f64 {

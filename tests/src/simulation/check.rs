@@ -72,6 +72,9 @@ pub async fn check(evidence: &Evidence<'_>) -> Result<Summary, Violation> {
             actions: actions.len(),
             duplicates: expected.duplicates.len(),
             dead_letters,
+            ticks: of_schedules(&events, schedules::events::TICK)?,
+            skipped: of_schedules(&events, schedules::events::SKIPPED)?,
+            ended: of_schedules(&events, schedules::events::ENDED)?,
             fingerprint: fingerprint(&events, &actions, &outcomes),
             ..Summary::default()
         }),
@@ -182,6 +185,17 @@ impl Expected {
             None => self.unexplained.push(event.id.clone()),
         }
     }
+}
+
+/// How many events of this name schedules have in the log.
+fn of_schedules(events: &[Stored], name: &str) -> Result<usize, Violation> {
+    let mut count = 0;
+    for stored in events {
+        if let EventsRecord::Event(event) = decode(stored)? {
+            count += usize::from(event.kind == schedules::events::KIND && event.key.name == name);
+        }
+    }
+    Ok(count)
 }
 
 fn ticks_are_those_expected(expected: &Expected) -> Result<(), Violation> {
@@ -314,7 +328,11 @@ fn every_action_is_closed_once(
             Some(times) => {
                 return violated(format!("action {} was closed {times} times", action.id));
             }
-            None => return violated(format!("action {} was never closed", action.id)),
+            None => {
+                eprintln!("DEBUG {action:?}");
+                for outcome in outcomes { let t=format!("{outcome:?}"); if t.contains(action.id.as_str()) { eprintln!("DEBUG {t}"); } }
+                return violated(format!("action {} was never closed", action.id));
+            }
         }
     }
     match closed.first_key_value() {

@@ -372,6 +372,7 @@ impl Life {
                 return Err(Violation(format!("the daemon has ended by itself: {failed:?}")));
             }
             if Instant::now() > until {
+                eprintln!("DEBUG {:?}", schedules::lock(&self.engine.schedules));
                 return Err(Violation(format!(
                     "no end: {open} actions are open, evaluated {evaluated} of {last}"
                 )));
@@ -389,7 +390,7 @@ fn definition(sensor: &Value) -> Definition {
     Definition {
         name: kind.map(|kind| kind.source_of(&name)).unwrap_or(name),
         hash: DefinitionHash::of(&json),
-        json,
+        json: json.into(),
     }
 }
 
