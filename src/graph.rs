@@ -30,14 +30,12 @@ fn dependencies(compiled: &CompiledSensor) -> Vec<GraphDependency> {
 
 /// The triggers of a sensor, each with where it acts.
 fn triggers(compiled: &CompiledSensor) -> Vec<GraphTrigger> {
-    let templates =
-        compiled.sensor.spec.triggers.iter().filter_map(|trigger| trigger.template.as_ref());
-    let triggers = templates.filter_map(|template| {
-        let rendering = compiled.triggers.get(&template.name)?;
+    let triggers = compiled.sensor.triggers.iter().filter_map(|trigger| {
+        let rendering = compiled.triggers.get(&trigger.name.trigger)?;
         Some(GraphTrigger {
-            name: template.name.clone(),
+            name: trigger.name.trigger.clone(),
             kind: rendering.kind.to_owned(),
-            conditions: (!template.conditions.is_empty()).then(|| template.conditions.clone()),
+            conditions: (!trigger.conditions.is_empty()).then(|| trigger.conditions.to_string()),
             target: target(rendering.kind, &rendering.config()),
         })
     });

@@ -4,6 +4,7 @@
 //! The unit of rejection is one object. All mistakes of all files are found in one go.
 
 #[cfg(feature = "kubernetes")]
+mod bodies;
 mod cluster;
 
 mod schedules;
@@ -16,15 +17,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tripline_config::{
-    Diagnostic, Dialect, FieldPath, Input, KnownKind, Loaded, Object, Problem, Severity, decode,
+    Diagnostic, Dialect, FieldPath, Input, KnownKind, Loaded, Object, Place, Problem, Reader,
+    Severity, decode,
 };
 use tripline_event::{DefinitionHash, EventKey, ObjectName};
 use tripline_eventsources::EventDefinition;
 use tripline_sensors::definition::SensorSpec;
 
 use crate::codes;
-use crate::engine::definitions::{CompiledSensor, Definitions};
+use crate::engine::definitions::{CompiledSensor, Definitions, Documents};
 use crate::engine::plans::Definition;
+use crate::engine::source_filters;
 
 const ARGO: &str = "argoproj.io/v1alpha1";
 const TRIPLINE: &str = "tripline.dev/v1";
@@ -139,9 +142,17 @@ impl Configuration {
 pub fn load(inputs: &[Input], definitions: &Definitions) -> Configuration {
     let configuration = Configuration::default();
     let later = Vec::new();
-    let mut loader = Loader { definitions, configuration, objects: HashMap::new(), later };
+    let mut loader = Loader {
+        definitions,
+        configuration,
+        objects: HashMap::new(),
+        places: HashMap::new(),
+        documents: Documents::new(),
+        later,
+    };
     let Loaded { diagnostics, skipped, files, incomplete, sources, .. } =
-        tripline_config::load_each(inputs, KINDS, &mut |object| loader.object(object));
+        tripline_config::load_each(inputs, KINDS, &mut loader);
+    definitions.remember(std::mem::take(&mut loader.documents));
     loader.configuration.diagnostics.extend(diagnostics);
     loader.configuration.skipped = skipped;
     loader.configuration.files = files;
@@ -151,6 +162,7 @@ pub fn load(inputs: &[Input], definitions: &Definitions) -> Configuration {
     loader.schedules(later);
     loader.refuse_clashes();
     loader.warn_of_unknown_events();
+    loader.warn_of_text_bodies();
     #[cfg(feature = "kubernetes")]
     loader.warn_of_unknown_clusters();
     loader.finish()
@@ -161,12 +173,44 @@ struct Loader<'a> {
     configuration: Configuration,
     /// Sensors and event sources, for messages that are found later.
     objects: HashMap<Identity, Object>,
+    /// Of sensors that were not read again, where they stand.
+    places: HashMap<ObjectName, Place>,
+    /// Sensors in which nothing is wrong, for the next load.
+    documents: Documents,
     /// Objects that refer to others.
     later: Vec<Object>,
 }
 
-impl Loader<'_> {
+impl Reader for Loader<'_> {
     fn object(&mut self, object: Object) {
+        self.sort(object);
+    }
+
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    fn recall(
+        &mut self,
+        document: &DefinitionHash,
+        place: &Place,
+        is_new: &dyn Fn(&str, &ObjectName) -> bool,
+    ) -> Option<(String, ObjectName)> {
+        let known = self.definitions.recall(document)?;
+        let name = known.0.name.clone();
+        if !is_new("Sensor", &name) {
+            return None;
+        }
+        let (definition, compiled) = known.clone();
+        self.documents.insert(document.clone(), known);
+        self.places.insert(name.clone(), place.clone());
+        self.configuration.sensors.insert(name.clone(), LoadedSensor { definition, compiled });
+        Some(("Sensor".to_owned(), name))
+    }
+}
+
+impl Loader<'_> {
+    fn sort(&mut self, object: Object) {
         match object.kind.as_str() {
             "Sensor" => self.sensor(object),
             "EventSource" => self.event_source(object),
@@ -235,10 +279,15 @@ impl Loader<'_> {
                 }
             }
         };
+        let clean = problems.is_empty();
         let refused = self.refuse(&object, problems);
         if let Some(compiled) = compiled.filter(|_| !refused) {
             let name = object.name.clone();
-            let definition = Definition { name: name.clone(), hash, json };
+            let definition = Definition { name: name.clone(), hash, json: json.into() };
+            if let Some(text) = object.text.clone().filter(|_| clean) {
+                let known = (definition.clone(), Arc::clone(&compiled));
+                self.documents.insert(text, known);
+            }
             self.configuration.sensors.insert(name, LoadedSensor { definition, compiled });
         }
         self.remember(object);
@@ -263,8 +312,11 @@ impl Loader<'_> {
     fn event_source(&mut self, object: Object) {
         let null = Value::Null;
         let spec = object.value.get("spec").unwrap_or(&null);
-        let (events, problems) =
+        let (events, mut problems) =
             tripline_eventsources::events_in(Dialect::of(&object.api_version), &object.name, spec);
+        problems.extend(events.iter().filter_map(|event| {
+            source_filters::check(event, &path_of_event(&object, &event.key.name))
+        }));
         if !self.refuse(&object, problems) {
             let name = object.name.clone();
             let real_upstream = upstreams::diagnose(&object, &events);
@@ -314,16 +366,31 @@ impl Loader<'_> {
         }
         let mut found = Vec::new();
         for (name, sensor) in &self.configuration.sensors {
-            let Some(object) = self.objects.get(&("Sensor".to_owned(), name.clone())) else {
-                continue;
-            };
             for (index, dependency) in sensor.compiled.sensor.dependencies.iter().enumerate() {
                 if !known.contains(&dependency.key) && !self.is_of_schedule(&dependency.key) {
-                    found.push(object.diagnose(unknown_event(index, &dependency.key, &known)));
+                    let problem = unknown_event(index, &dependency.key, &known);
+                    found.extend(self.diagnose_sensor(name, problem));
                 }
             }
         }
         self.configuration.diagnostics.extend(found);
+    }
+
+    /// A problem of a sensor that was found later: at its field, or, where it was not read
+    /// again, where the sensor begins.
+    fn diagnose_sensor(&self, name: &ObjectName, problem: Problem) -> Option<Diagnostic> {
+        if let Some(object) = self.objects.get(&("Sensor".to_owned(), name.clone())) {
+            return Some(object.diagnose(problem));
+        }
+        Some(Diagnostic {
+            severity: problem.severity,
+            code: problem.code,
+            place: self.places.get(name)?.clone(),
+            object: Some(format!("Sensor {name}")),
+            field: problem.path.to_string(),
+            message: problem.message,
+            help: problem.help,
+        })
     }
 
     fn finish(mut self) -> Configuration {

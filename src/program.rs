@@ -11,13 +11,16 @@ use tripline_config::Input;
 
 use crate::check;
 use crate::cli::args::{CheckArgs, CheckFormat, DemoArgs, LogFormat, RunArgs};
-use crate::cli::{Exit, Programs};
+use crate::cli::doctor::DoctorArgs;
+use crate::cli::render::RenderArgs;
+use crate::cli::{Exit, Output, Programs};
 use crate::daemon::targets::TargetChoice;
 use crate::daemon::{Daemon, Options};
 use crate::engine::definitions::Definitions;
 use crate::graph;
 use crate::load;
 use crate::query::GraphConfig;
+use crate::render;
 
 /// The most that is read from the standard input.
 const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
@@ -46,6 +49,22 @@ impl Programs for Binary {
         Ok(if report.is_ok() { Exit::Done } else { Exit::Findings })
     }
 
+    fn doctor(&self, args: DoctorArgs) -> anyhow::Result<Exit> {
+        let mut options = Options::new(inputs(&args.paths)?, args.data.path());
+        options.bind = args.bind;
+        options.secrets_folder = args.secrets;
+        options.secrets_from_environment = args.secrets_from_env;
+        options.targets = TargetChoice {
+            context: args.context,
+            default: args.target,
+            no_impersonation: args.no_impersonation,
+        };
+        options.bus = args.bus.choice()?;
+        let report = runtime()?.block_on(crate::doctor::examine(options))?;
+        report.print(&mut Output::stdout(args.output))?;
+        Ok(if report.is_good() { Exit::Done } else { Exit::Findings })
+    }
+
     fn demo(&self, args: DemoArgs) -> anyhow::Result<Exit> {
         log_to_stderr("warn", LogFormat::Text)?;
         let data = match args.data {
@@ -55,6 +74,15 @@ impl Programs for Binary {
         let mut stdout = std::io::stdout();
         runtime()?.block_on(crate::demo::demo(data, &mut stdout, coloured()))?;
         Ok(Exit::Done)
+    }
+
+    fn render(&self, args: &RenderArgs) -> anyhow::Result<render::Outcome> {
+        render::render(&render::Order {
+            inputs: inputs(&args.paths)?,
+            sensor: args.sensor.clone(),
+            trigger: args.trigger.clone(),
+            events: args.read_events()?,
+        })
     }
 
     fn graph(&self, paths: &[PathBuf]) -> anyhow::Result<GraphConfig> {

@@ -9,6 +9,7 @@
 //!
 //! Not here: what any kind of object means.
 
+mod chunk;
 pub mod codes;
 pub mod decode;
 pub mod diagnostic;
@@ -33,7 +34,7 @@ pub use codes::Code;
 pub use decode::{Decoded, decode, schema_of};
 pub use diagnostic::Diagnostic;
 pub use files::{Input, fingerprint};
-pub use load::{KnownKind, Loaded, load, load_each};
+pub use load::{KnownKind, Loaded, Reader, load, load_each};
 pub use object::Object;
 pub use place::{Place, Spot};
 pub use problem::{FieldPath, Problem, Severity, Step};

@@ -13,7 +13,8 @@ pub const MAX_DOCUMENTS: usize = 20_000;
 /// How deep mappings and sequences may be nested, in one document.
 pub const MAX_DEPTH: usize = 100;
 
-/// Values in one file, aliases counted as often as they are used.
+/// Values in one document, aliases counted as often as they are used; and values that
+/// aliases repeat in one file.
 pub const MAX_NODES: usize = 1_000_000;
 
 /// Bytes that aliases may add to one file by repeating what their anchors hold.

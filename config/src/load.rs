@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tripline_event::ObjectName;
+use tripline_event::{DefinitionHash, ObjectName};
 
+use crate::chunk;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::files::{self, Found, Input};
@@ -64,15 +65,51 @@ impl Loaded {
 
 /// Reads all inputs. This is blocking work on files.
 pub fn load(inputs: &[Input], known: &[KnownKind]) -> Loaded {
-    let mut objects = Vec::new();
-    let loaded = load_each(inputs, known, &mut |object| objects.push(object));
-    Loaded { objects, ..loaded }
+    struct All(Vec<Object>);
+    impl Reader for All {
+        fn object(&mut self, object: Object) {
+            self.0.push(object);
+        }
+    }
+    let mut all = All(Vec::new());
+    let loaded = load_each(inputs, known, &mut all);
+    Loaded { objects: all.0, ..loaded }
+}
+
+/// Is shown objects as they are read, and may know documents already.
+pub trait Reader {
+    /// An object was read.
+    fn object(&mut self, object: Object);
+
+    /// Whether [`Self::recall`] may ever know anything.
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// Takes the object of a document by the hash of its text, without reading it. Only for
+    /// one that is an object without any mistake, for which `is_new` is true. It stands at
+    /// `place`. Returns its kind and name; none where it is to be read.
+    fn recall(
+        &mut self,
+        document: &DefinitionHash,
+        place: &Place,
+        is_new: &dyn Fn(&str, &ObjectName) -> bool,
+    ) -> Option<(String, ObjectName)> {
+        let _ = (document, place, is_new);
+        None
+    }
 }
 
 /// Reads all inputs and shows each object as soon as it is read, in the order of files and
 /// documents: of ten thousand, no more than one need be in memory.
-pub fn load_each(inputs: &[Input], known: &[KnownKind], show: &mut dyn FnMut(Object)) -> Loaded {
-    let mut loader = Loader { known, loaded: Loaded::default(), places: HashMap::new(), show };
+pub fn load_each(inputs: &[Input], known: &[KnownKind], reader: &mut dyn Reader) -> Loaded {
+    let mut loader = Loader {
+        known,
+        loaded: Loaded::default(),
+        places: HashMap::new(),
+        documents: Vec::new(),
+        reader,
+    };
     let mut paths: Vec<&PathBuf> = Vec::new();
     for input in inputs {
         match input {
@@ -103,7 +140,10 @@ struct Loader<'k> {
     loaded: Loaded,
     /// Where each object is, for the message about a second one.
     places: HashMap<(String, ObjectName), Place>,
-    show: &'k mut dyn FnMut(Object),
+    /// The documents of the file that is being read: their first lines, and the hashes of
+    /// their texts.
+    documents: Vec<(u32, DefinitionHash)>,
+    reader: &'k mut dyn Reader,
 }
 
 /// A document, or an item of a list, that may be an object.
@@ -111,6 +151,8 @@ struct Candidate<'f> {
     file: &'f Arc<str>,
     node: Node,
     flaws: Vec<Flaw>,
+    /// The hash of the text, where the whole document is the object.
+    text: Option<DefinitionHash>,
 }
 
 impl Loader<'_> {
@@ -126,8 +168,14 @@ impl Loader<'_> {
             Err(error) => return self.lose(not_utf8(file, bytes, error.valid_up_to())),
         };
         self.loaded.sources.add(file, text);
-        let broken = yaml::parse(text, &mut |document| {
-            self.document(Candidate { file, node: document.root, flaws: document.flaws });
+        let rest = if self.reader.remembers() { self.without_known(file, text) } else { None };
+        let broken = yaml::parse(rest.as_deref().unwrap_or(text), &mut |document| {
+            let (node, flaws) = (document.root, document.flaws);
+            let line = node.spot.line;
+            let place = self.documents.partition_point(|(first, _)| *first <= line);
+            let text = place.checked_sub(1).map(|place| self.documents[place].1.clone());
+            let text = text.filter(|_| flaws.is_empty());
+            self.document(Candidate { file, node, flaws, text });
         });
         for flaw in broken {
             if flaw.severity == crate::Severity::Error {
@@ -137,6 +185,29 @@ impl Loader<'_> {
         }
     }
 
+    /// The text without the documents that are known; none where that is all of it.
+    fn without_known(&mut self, file: &Arc<str>, text: &str) -> Option<String> {
+        self.documents.clear();
+        let (mut rest, mut any) = (String::new(), false);
+        for chunk in chunk::chunks(text) {
+            let hash = DefinitionHash::of(chunk.text);
+            let place = Spot { line: chunk.first_line(), column: 1 }.of(file);
+            let is_new = |kind: &str, name: &ObjectName| {
+                !self.places.contains_key(&(kind.to_owned(), name.clone()))
+            };
+            match self.reader.recall(&hash, &place, &is_new) {
+                Some(identity) => {
+                    self.places.insert(identity, place);
+                    chunk.blank(&mut rest);
+                    any = true;
+                }
+                None => rest.push_str(chunk.text),
+            }
+            self.documents.push((chunk.line, hash));
+        }
+        any.then_some(rest)
+    }
+
     fn lose(&mut self, diagnostic: Diagnostic) {
         self.loaded.incomplete.insert(Arc::clone(&diagnostic.place.file));
         self.loaded.diagnostics.push(diagnostic);
@@ -144,7 +215,7 @@ impl Loader<'_> {
 
     /// Sorts a document by what it says that it is.
     fn document(&mut self, candidate: Candidate<'_>) {
-        let Candidate { file, node, flaws } = &candidate;
+        let Candidate { file, node, flaws, .. } = &candidate;
         let (api_version, kind) = match header(node) {
             Ok((api_version, kind)) => (api_version.to_owned(), kind.to_owned()),
             Err(flaw) => {
@@ -189,7 +260,7 @@ impl Loader<'_> {
 
     /// Takes the items out of a list. Items of a typed list may leave out what it says.
     fn list(&mut self, list: Candidate<'_>, api_version: &str, item_kind: Option<&str>) {
-        let Candidate { file, node, flaws } = list;
+        let Candidate { file, node, flaws, .. } = list;
         let Content::Mapping(entries) = node.content else { return };
         let mut items = Vec::new();
         for entry in entries {
@@ -216,12 +287,12 @@ impl Loader<'_> {
                 complete(&mut node, "kind", kind);
             }
             let flaws = flaws_of.remove(&index).unwrap_or_default();
-            self.document(Candidate { file, node, flaws });
+            self.document(Candidate { file, node, flaws, text: None });
         }
     }
 
     fn object(&mut self, candidate: Candidate<'_>, api_version: &str, kind: &str) {
-        let Candidate { file, node, flaws } = candidate;
+        let Candidate { file, node, flaws, text } = candidate;
         let mut object = match (Draft { api_version, kind, file }).finish(node) {
             Ok(object) => object,
             Err(diagnostics) => {
@@ -245,7 +316,8 @@ impl Loader<'_> {
             return self.loaded.diagnostics.push(diagnostic.help("rename or remove one of them"));
         }
         self.places.insert(key, object.place.clone());
-        (self.show)(object);
+        object.text = text;
+        self.reader.object(object);
     }
 
     fn verdict(&self, api_version: &str, kind: &str) -> Verdict {

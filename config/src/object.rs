@@ -28,6 +28,9 @@ pub struct Object {
     /// An error was found while it was read, and reported: it may still be validated, to
     /// find more, but must not be used.
     pub broken: bool,
+    /// The hash of the document's text, where that is this object and no mistake was found
+    /// while it was read: [`crate::Reader::recall`] is asked for it at the next load.
+    pub text: Option<DefinitionHash>,
     pub(crate) node: Node,
 }
 
@@ -147,6 +150,7 @@ impl Draft<'_> {
             value,
             place: spot.of(self.file),
             broken: false,
+            text: None,
             node,
         };
         match name {

@@ -80,7 +80,7 @@ pub(crate) fn parse(text: &str, show: &mut dyn FnMut(Document)) -> Vec<Flaw> {
             Err(flaw) => {
                 // What else was found in this document is worth a line, too.
                 broken.append(&mut reader.flaws);
-                let out_of_budget = reader.nodes >= MAX_NODES;
+                let out_of_budget = reader.nodes.max(reader.alias_nodes) >= MAX_NODES;
                 let at = flaw.spot;
                 broken.push(*flaw);
                 if broken.len() >= MAX_PROBLEMS {
@@ -105,7 +105,10 @@ struct Reader<'t> {
     anchors: HashMap<usize, Anchor>,
     flaws: Vec<Flaw>,
     path: FieldPath,
+    /// Of this document.
     nodes: usize,
+    /// Of the file.
+    alias_nodes: usize,
     alias_bytes: usize,
 }
 
@@ -133,6 +136,7 @@ impl<'t> Reader<'t> {
             flaws: Vec::new(),
             path: FieldPath::root(),
             nodes: 0,
+            alias_nodes: 0,
             alias_bytes: 0,
         }
     }
@@ -140,6 +144,7 @@ impl<'t> Reader<'t> {
     /// The next document, if there is one.
     fn document(&mut self) -> Outcome<Option<Node>> {
         self.anchors.clear();
+        self.nodes = 0;
         self.path = FieldPath::root();
         loop {
             let Some(next) = self.parser.next_event() else { return Ok(None) };
@@ -324,6 +329,7 @@ impl<'t> Reader<'t> {
             return Err(too_deep(spot));
         }
         // Before the copy: it is the copy that costs.
+        self.alias_nodes = self.alias_nodes.saturating_add(nodes);
         self.count(spot, nodes)?;
         self.count_alias_bytes(spot, bytes)?;
         let content = self.anchors.get(&id).map(|anchor| anchor.node.content.clone());
@@ -332,11 +338,11 @@ impl<'t> Reader<'t> {
 
     fn count(&mut self, spot: Spot, nodes: usize) -> Outcome<()> {
         self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes < MAX_NODES {
+        if self.nodes.max(self.alias_nodes) < MAX_NODES {
             return Ok(());
         }
         let message =
-            format!("the file has more than {MAX_NODES} values, with aliases counted as used");
+            format!("the document has more than {MAX_NODES} values, with aliases counted as used");
         Err(Box::new(
             Flaw::new(codes::LIMIT, spot, message)
                 .help("split the file, or use fewer aliases; the rest of it was not read"),

@@ -36,7 +36,10 @@ fn main() {
     let measured = std::env::args().any(|argument| argument == "--bench");
     let time = if measured { TIME } else { Duration::from_millis(1) };
     let most = if measured { 10_000 } else { 100 };
-    println!("{:<10} {:>8} {:>14} {:>10} {:>12}", "filter", "sensors", "events/s", "us/event", "plan made in");
+    println!(
+        "{:<10} {:>8} {:>14} {:>10} {:>12}",
+        "filter", "sensors", "events/s", "us/event", "plan made in"
+    );
     for (name, filter) in [
         ("whole", r#"{"path":"body.action","type":"string","value":["^v-N$"]}"#),
         ("part", r#"{"path":"body.label","type":"string","value":["v-N-"]}"#),
@@ -64,7 +67,7 @@ fn sensor(n: usize, filter: &str) -> Arc<Sensor> {
     );
     let spec: SensorSpec = serde_json::from_str(&spec).expect("a sensor");
     let name = ObjectName::new("ci", format!("s-{n:05}"));
-    let (sensor, problems) = Sensor::compile(name, DefinitionHash::of(&filter), spec, &NoCalendar);
+    let (sensor, problems) = Sensor::compile(name, DefinitionHash::of(&filter), &spec, &NoCalendar);
     Arc::new(sensor.unwrap_or_else(|| panic!("{problems:?}")))
 }
 
@@ -133,7 +136,9 @@ fn large(time: Duration) {
         black_box(serde_json::from_slice::<serde_json::Value>(&data).expect("JSON"));
     });
     let bytes = data.len();
-    println!("an event of {bytes} bytes, deeply nested: {evaluated:.1?}; parsing it takes {parsed:.1?}");
+    println!(
+        "an event of {bytes} bytes, deeply nested: {evaluated:.1?}; parsing it takes {parsed:.1?}"
+    );
 }
 
 fn each(time: Duration, mut act: impl FnMut()) -> Duration {

@@ -65,24 +65,17 @@ pub struct SensorSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tripline" = true))]
     pub max_hops: Option<u16>,
+    /// Which events a sensor that is new decides about: `now`, those that come after it
+    /// (also if not given); `beginning`, all that the log still has; or those since a time,
+    /// `2026-11-21T03:00:00Z`. It has no effect on a sensor that is there already.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    #[schemars(extend("x-tripline" = true))]
+    pub start_from: String,
     /// Suspends the sensor as long as it is given: `queue` keeps what would have been
     /// done for later, `drop` does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tripline" = true))]
     pub suspend: Option<Suspend>,
-}
-
-impl SensorSpec {
-    /// What decides: without what stands under the kinds of the triggers, which is most of it.
-    pub fn outline(&self) -> Self {
-        Self {
-            dependencies: self.dependencies.clone(),
-            triggers: self.triggers.iter().map(Trigger::outline).collect(),
-            max_hops: self.max_hops,
-            suspend: self.suspend,
-            ..Self::default()
-        }
-    }
 }
 
 /// What a suspended sensor does with what it would have done.

@@ -19,6 +19,7 @@ use crate::query::{Filter, Match};
 #[command(
     name = "tripline",
     version,
+    long_version = long_version(),
     disable_help_subcommand = true,
     propagate_version = true,
     after_help = EXITS,
@@ -28,6 +29,15 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The version, and the release of the time zone data that are part of the program.
+pub fn long_version() -> &'static str {
+    static TEXT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        let zones = tripline_schedules::zone::database_version();
+        format!("{} (time zone data {zones})", env!("CARGO_PKG_VERSION"))
+    });
+    &TEXT
 }
 
 const EXITS: &str = "\
@@ -65,6 +75,22 @@ pub enum Command {
         after_help = "Examples:\n  tripline check .\n  helm template . | tripline check -\n  tripline check . --output sarif > findings.sarif"
     )]
     Check(CheckArgs),
+    /// Can each upstream, the event bus and each cluster be reached, with these credentials and
+    /// rights; exits with 1 where something is to be changed. Changes nothing.
+    #[command(
+        after_help = "Examples:\n  tripline doctor .\n  tripline doctor . --context prod\n  tripline doctor ci.yaml --nats nats://nats.ci:4222 --output json"
+    )]
+    Doctor(super::doctor::DoctorArgs),
+    /// Prints exactly the object that a trigger would create for an event.
+    #[command(
+        after_help = "Examples:\n  tripline render sensor.yaml --event event.json\n  tripline render . --sensor ci/deploy --event build=build.json --event approval=approval.json\n  tripline events --limit 1 --output json | tripline render sensor.yaml --event - | kubectl create --dry-run=server -f -"
+    )]
+    Render(super::render::RenderArgs),
+    /// Prints a JSON Schema for editors, or a sample event.
+    #[command(
+        after_help = "Examples:\n  tripline schema > tripline.schema.json\n  tripline schema Sensor\n  tripline schema event webhook\n\nIn a file, for editors with the YAML language server:\n  # yaml-language-server: $schema=tripline.schema.json"
+    )]
+    Schema(super::render::SchemaArgs),
     /// Sends an event into the running daemon, as its event source would.
     #[command(
         after_help = "Examples:\n  tripline publish ci/builds/completed --body '{\"action\": \"completed\"}'\n  tripline publish ci/builds/completed --body @build.json --id build-4711\n  ./build | tripline publish ci/builds/completed --body -"

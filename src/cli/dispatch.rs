@@ -9,7 +9,9 @@ use super::args::{
     AskArgs, BackupArgs, Cli, Command, GraphArgs, GraphFormat, InitArgs, RestoreArgs, ServerArgs,
 };
 use super::output::{Format, Output};
-use super::{CommandError, Exit, Programs, help, init, letters, listing, overview, sensor, steering};
+use super::{
+    CommandError, Exit, Programs, help, init, letters, listing, overview, sensor, steering,
+};
 use crate::control::{Address, Backend, ControlError};
 use crate::query::Graph;
 
@@ -21,7 +23,13 @@ pub fn dispatch(cli: Cli, programs: &dyn Programs) -> Answer {
         Command::Demo(args) => Ok(programs.demo(args)?),
         Command::Run(args) => Ok(programs.run(args)?),
         Command::Check(args) => Ok(programs.check(args)?),
+        Command::Doctor(args) => Ok(programs.doctor(args)?),
         Command::Init(args) => start(&args),
+        Command::Render(args) => {
+            let outcome = programs.render(&args)?;
+            super::render::print(&outcome, args.output, &mut Output::stdout(Format::Human))
+        }
+        Command::Schema(args) => super::render::schema(&args, &mut Output::stdout(Format::Human)),
         Command::Restore(args) => restore(&args),
         Command::Graph(args) if !args.paths.is_empty() => {
             let config = programs.graph(&args.paths)?;
@@ -30,7 +38,8 @@ pub fn dispatch(cli: Cli, programs: &dyn Programs) -> Answer {
         Command::Completions { shell } => completions(shell),
         Command::Help { topic } => help::help(&topic, &mut Output::stdout(Format::Human)),
         Command::Version => {
-            Output::stdout(Format::Human).line(concat!("tripline ", env!("CARGO_PKG_VERSION")))?;
+            let version = super::args::long_version();
+            Output::stdout(Format::Human).line(format_args!("tripline {version}"))?;
             Ok(Exit::Done)
         }
         Command::Bus(command) => super::bus::bus(command),

@@ -11,16 +11,19 @@
 pub mod args;
 pub mod bus;
 pub mod dispatch;
+pub mod doctor;
 mod help;
 pub mod init;
 mod letters;
 mod listing;
 pub mod output;
 mod overview;
-pub mod sensor;
+pub mod render;
 pub mod schedule;
+pub mod sensor;
 mod steering;
 pub mod when;
+mod yaml;
 
 #[cfg(test)]
 mod tests;
@@ -65,8 +68,14 @@ pub trait Programs {
     /// `tripline check`.
     fn check(&self, args: CheckArgs) -> anyhow::Result<Exit>;
 
+    /// `tripline doctor`.
+    fn doctor(&self, args: doctor::DoctorArgs) -> anyhow::Result<Exit>;
+
     /// `tripline demo`.
     fn demo(&self, args: DemoArgs) -> anyhow::Result<Exit>;
+
+    /// `tripline render`: what triggers would create for these events.
+    fn render(&self, args: &render::RenderArgs) -> anyhow::Result<crate::render::Outcome>;
 
     /// The connections that these files make: `tripline graph FILE…`.
     fn graph(&self, paths: &[std::path::PathBuf]) -> anyhow::Result<GraphConfig>;

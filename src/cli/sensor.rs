@@ -102,7 +102,8 @@ async fn forget(
     which: WhichArgs,
 ) -> Answer {
     let WhichArgs { dependency, reason, .. } = which;
-    let report = backend.clear(&ClearRequest { sensor: sensor.clone(), dependency, reason }).await?;
+    let report =
+        backend.clear(&ClearRequest { sensor: sensor.clone(), dependency, reason }).await?;
     if output.is_json() {
         output.json(&report)?;
         return Ok(Exit::Done);

@@ -170,7 +170,7 @@ impl Shared {
         let newest = plans::newest(&*self.bus).await?;
         let mut sensors = Vec::new();
         for (name, hash) in newest.sensors {
-            let json = plans::definition(&*self.bus, &hash).await?;
+            let json = plans::definition(&*self.bus, &hash).await?.into();
             // One that this build refuses cannot stay.
             if let Ok(compiled) = self.engine.definitions.load(&*self.bus, &name, &hash).await {
                 sensors
@@ -196,7 +196,9 @@ impl Shared {
         for diagnostic in self.secrets.replace_documents(&configuration.secrets) {
             tracing::warn!("{diagnostic}");
         }
-        for (key, problem) in self.sources.apply(configuration.events()) {
+        let events = configuration.events();
+        self.engine.ingest.filter(&events);
+        for (key, problem) in self.sources.apply(events) {
             tracing::error!(
                 "event source {key}: {}; it is tried again until it works",
                 problem.message

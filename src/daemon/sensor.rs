@@ -1,7 +1,5 @@
 //! One sensor of the running daemon: looked at and cleared.
 
-use std::collections::BTreeMap;
-
 use tokio::sync::oneshot;
 use tripline_bus::{Append, Log};
 use tripline_event::{EventsRecord, ObjectName};
@@ -45,18 +43,10 @@ impl Shared {
                 errors: verdicts.errors,
             }
         });
-        let conditions: BTreeMap<&str, &str> = compiled
-            .sensor
-            .spec
-            .triggers
-            .iter()
-            .filter_map(|trigger| trigger.template.as_ref())
-            .map(|template| (template.name.as_str(), template.conditions.as_str()))
-            .collect();
         let trigger = |trigger: &Trigger| {
             let name = trigger.name.trigger.as_str();
             let rendering = compiled.triggers.get(name);
-            let conditions = conditions.get(name).copied().filter(|text| !text.is_empty());
+            let conditions = Some(&*trigger.conditions).filter(|text| !text.is_empty());
             TriggerView {
                 name: name.to_owned(),
                 kind: rendering.map(|rendering| rendering.kind.to_owned()).unwrap_or_default(),
@@ -92,7 +82,8 @@ impl Shared {
         };
         let record = EventsRecord::Clear { sensor, dependency, at: self.clock.now() }.encode();
         let append = Append { dedup: None, record };
-        let unreachable = |error: &dyn std::fmt::Display| ControlError::Unreachable(error.to_string());
+        let unreachable =
+            |error: &dyn std::fmt::Display| ControlError::Unreachable(error.to_string());
         let appended = self.bus.append(Log::Events, vec![append]).await;
         let appended = appended.map_err(|error| unreachable(&error))?;
         let position = appended.first().map(|appended| appended.position);

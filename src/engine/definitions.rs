@@ -21,11 +21,11 @@ use tripline_sensors::evaluator::{Calendar, Recurrence, Sensor, StartFrom};
 use tripline_sensors::parameter::{Events, Parameters};
 use tripline_sensors::set;
 use tripline_sensors::view::EventView;
-use tripline_triggers::{LiveParameters, RenderedAction};
 use tripline_triggers::executor::{
     RateLimit, RenderError, Renderer, RetryPolicy, Suspended, TriggerPolicy,
 };
 use tripline_triggers::kinds::{self, Applies};
+use tripline_triggers::{LiveParameters, RenderedAction};
 
 use super::json_text::JsonText;
 use super::plans::{self, Definition, PlanError};
@@ -206,7 +206,8 @@ pub fn compile(
     hash: &DefinitionHash,
     json: &Value,
 ) -> (Option<CompiledSensor>, Vec<Problem>) {
-    if let Some(kind) = json.get("kind").and_then(Value::as_str).and_then(|kind| kind.parse().ok()) {
+    if let Some(kind) = json.get("kind").and_then(Value::as_str).and_then(|kind| kind.parse().ok())
+    {
         return compile_schedule(kind, name, hash, json);
     }
     let spec = json.get("spec").cloned().unwrap_or_default();
@@ -221,8 +222,7 @@ pub fn compile(
             );
         }
     };
-    let (sensor, mut problems) =
-        Sensor::compile(name.clone(), hash.clone(), &spec, &Calendars);
+    let (sensor, mut problems) = Sensor::compile(name.clone(), hash.clone(), &spec, &Calendars);
     let names: Vec<&str> =
         spec.dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
     let mut triggers = HashMap::new();
@@ -235,9 +235,11 @@ pub fn compile(
         }
     }
     let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
-    let compiled = sensor
-        .filter(|_| !refused)
-        .map(|sensor| CompiledSensor { sensor: Arc::new(sensor), triggers, schedule: None });
+    let compiled = sensor.filter(|_| !refused).map(|sensor| CompiledSensor {
+        sensor: Arc::new(sensor),
+        triggers,
+        schedule: None,
+    });
     (compiled, problems)
 }
 
@@ -269,10 +271,8 @@ fn compile_schedule(
     };
     let at = FieldPath::root().key("spec");
     let mut problems = lowered.warnings;
-    let original = |problem: Problem| Problem {
-        path: lowered::original(kind, &problem.path),
-        ..problem
-    };
+    let original =
+        |problem: Problem| Problem { path: lowered::original(kind, &problem.path), ..problem };
     if let Err(found) = tripline_config::decode::<SensorSpec>(&spec, &at, Dialect::Tripline) {
         problems.extend(found.into_iter().map(original));
         return (None, problems);
@@ -604,7 +604,9 @@ fn with_events<R>(
     let views: Vec<EventView<'_>> = views
         .iter()
         .zip(&changed)
-        .map(|(view, data)| data.as_deref().map_or_else(|| view.clone(), |data| view.with_json(data)))
+        .map(|(view, data)| {
+            data.as_deref().map_or_else(|| view.clone(), |data| view.with_json(data))
+        })
         .collect();
     let event_of = |dependency: &str| {
         let index = action.events.iter().position(|event| event.dependency == dependency)?;
@@ -753,9 +755,8 @@ impl Body {
         let mut text = document;
         for (list, field) in [(&self.parameters, "parameters"), (&self.headers, "dynamicHeaders")] {
             let Some(list) = list else { continue };
-            text = list
-                .apply(text, event_of)
-                .map_err(|error| format!("{kind}.{field}: {error}"))?;
+            text =
+                list.apply(text, event_of).map_err(|error| format!("{kind}.{field}: {error}"))?;
         }
         serde_json::from_str(&text)
             .map_err(|error| format!("{kind}.parameters make it invalid: {error}"))

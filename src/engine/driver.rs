@@ -23,6 +23,7 @@ use tripline_sensors::evaluator::{
 use tripline_sensors::filter::{Trace, Verdict};
 use tripline_triggers::executor::{Decided, Executor};
 
+use super::catch_up::CatchUp;
 use super::checkpoint::{CheckpointError, Checkpoints, Marks};
 use super::definitions::{DefinitionError, Definitions};
 use super::mistakes::Mistakes;
@@ -150,6 +151,9 @@ impl Driver {
             }
             self.tell_progress(records.len() == BATCH).await;
             self.checkpoints.write_ahead(self.evaluator.state(), self.clock.now()).await;
+            if self.mistakes.forget_ticks() {
+                self.checkpoint().await?;
+            }
             self.send_ticks().await;
             if self.since_checkpoint >= self.every.records {
                 self.checkpoint().await?;
@@ -304,7 +308,12 @@ impl Driver {
                     Arc::clone(self.evaluator.plan())
                 };
                 let changes = number > self.evaluator.plan().number;
+                let catch_up = CatchUp::new(self.evaluator.plan(), &plan, position, at);
                 self.evaluator.switch(position, at, plan);
+                if let Some(catch_up) = catch_up.filter(|_| changes) {
+                    let actions = self.catch_up(&catch_up).await?;
+                    batch.actions.extend(actions.into_iter().map(|action| (action, None)));
+                }
                 self.switch_schedules(changes);
                 self.observer.on_tally(self.evaluator.tally());
             }
@@ -577,9 +586,9 @@ impl Driver {
         let Some(manifest) = self.checkpoints.last() else { return };
         let (watermark, mut marks) = (manifest.watermark, manifest.marks);
         // Ends of runs that are not on the bus yet are looked for there.
-        marks.outcomes_from = manifest.relayed.map_or(marks.outcomes_from, |relayed| {
-            relayed.min(marks.outcomes_from)
-        });
+        marks.outcomes_from = manifest
+            .relayed
+            .map_or(marks.outcomes_from, |relayed| relayed.min(marks.outcomes_from));
         let (held, bus) = (self.evaluator.state().conditions.lowest_held(), Arc::clone(&self.bus));
         self.trimming = Some(tokio::spawn(async move {
             let trimmed = match trim::needed(&*bus, watermark, held, marks).await {

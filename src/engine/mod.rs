@@ -6,14 +6,15 @@
 //!
 //! Not here: files, sockets, event sources, the command line.
 
+mod catch_up;
 pub mod chains;
 pub mod checkpoint;
 pub mod correlation;
 pub mod definitions;
 pub mod driver;
 pub mod ingest;
-mod last_tick;
 mod json_text;
+mod last_tick;
 pub mod mistakes;
 pub mod observer;
 pub mod plans;
@@ -21,6 +22,7 @@ pub mod recovery;
 pub mod retry;
 pub mod routes;
 pub mod schedules;
+pub mod source_filters;
 pub mod trim;
 mod unreadable;
 
@@ -276,6 +278,7 @@ impl Engine {
             finder: correlation::Finder::default(),
             mistakes: parts.mistakes,
             healthy: AtomicBool::new(true),
+            filters: source_filters::SourceFilters::default(),
         };
         let (stop_driver, stop_executor) = (CancellationToken::new(), CancellationToken::new());
         let executing = {

@@ -4,6 +4,8 @@
 //! definitions and never changes either. `plan/head` names the newest plan, and moves by
 //! compare-and-swap. From which record on a plan is in force stands in the EVENTS log.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
@@ -33,7 +35,7 @@ pub struct Definition {
     /// The hash of `json`.
     pub hash: DefinitionHash,
     /// The object, as canonical JSON. Secrets are references.
-    pub json: String,
+    pub json: Arc<str>,
 }
 
 /// Why a plan could not be stored or loaded.

@@ -2,6 +2,7 @@
 
 use tripline_config::{Dialect, FieldPath, Object, Problem, decode};
 use tripline_event::ObjectName;
+use tripline_sensors::evaluator::Targets;
 use tripline_triggers::cluster::{ClusterDefinition, ClusterSpec, IN_CLUSTER};
 use tripline_triggers::workflow::local;
 
@@ -40,30 +41,37 @@ impl Loader<'_> {
         }
     }
 
-    /// A cluster that no file here describes may come from `--context`, so it is no error.
+    /// A cluster that no file here describes may come from `--context`, so it is no error;
+    /// where the files describe none at all, they are elsewhere.
     pub(super) fn warn_of_unknown_clusters(&mut self) {
-        let known = |name: &String| {
-            [local::NAME, IN_CLUSTER].contains(&name.as_str())
-                || self.configuration.clusters.contains_key(name)
+        let known = |name: &&str| {
+            [local::NAME, IN_CLUSTER].contains(name)
+                || self.configuration.clusters.contains_key(*name)
                 || self.is_refused("Cluster", name)
         };
+        if self.configuration.clusters.is_empty() {
+            return;
+        }
         let mut found = Vec::new();
-        for (name, sensor) in &self.configuration.sensors {
-            let Some(object) = self.objects.get(&("Sensor".to_owned(), name.clone())) else {
-                continue;
-            };
-            for (index, trigger) in sensor.compiled.sensor.spec.triggers.iter().enumerate() {
+        for (of_sensor, sensor) in &self.configuration.sensors {
+            for (index, trigger) in sensor.compiled.sensor.triggers.iter().enumerate() {
                 let at = FieldPath::root().key("spec").key("triggers").index(index);
-                let named = trigger.clusters.iter().map(|name| (at.key("clusters"), name));
-                let allowed = trigger.cluster_from.iter().flat_map(|from| &from.allow);
                 let allow = at.key("clusterFrom").key("allow");
-                let allowed = allowed.map(|name| (allow.clone(), name));
+                let named: &[String] = match &trigger.targets {
+                    Targets::Named(names) => names,
+                    Targets::Unnamed | Targets::FromEvent(_) => &[],
+                };
+                let named = named.iter().map(|name| (at.key("clusters"), name.as_str()));
+                let rendering = sensor.compiled.triggers.get(&trigger.name.trigger);
+                let allowed = rendering.and_then(|rendering| rendering.allowed_targets.as_ref());
+                let allowed = allowed.into_iter().flatten();
+                let allowed = allowed.map(|name| (allow.clone(), name.as_str()));
                 for (at, name) in named.chain(allowed).filter(|(_, name)| !known(name)) {
                     let message = format!("no Cluster `{name}` is described here");
                     let problem = Problem::warning(codes::UNKNOWN_CLUSTER, at, message).help(
                         format!("its actions wait until there is one, or `--context {name}`"),
                     );
-                    found.push(object.diagnose(problem));
+                    found.extend(self.diagnose_sensor(of_sensor, problem));
                 }
             }
         }

@@ -72,7 +72,7 @@ impl Loader<'_> {
         problems.extend(found);
         let refused = self.refuse(&object, problems);
         if let Some(compiled) = compiled.filter(|_| !refused) {
-            let definition = Definition { name: name.clone(), hash, json };
+            let definition = Definition { name: name.clone(), hash, json: json.into() };
             self.configuration.sensors.insert(name, LoadedSensor { definition, compiled });
         }
         self.remember(object);

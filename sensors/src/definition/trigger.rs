@@ -125,25 +125,6 @@ pub struct TriggerTemplate {
     pub email: Option<Value>,
 }
 
-impl Trigger {
-    /// The trigger without what stands under its kind, and without its parameters.
-    pub(super) fn outline(&self) -> Self {
-        let template = self.template.as_ref().map(|template| TriggerTemplate {
-            name: template.name.clone(),
-            conditions: template.conditions.clone(),
-            conditions_reset: template.conditions_reset.clone(),
-            ..TriggerTemplate::default()
-        });
-        Self {
-            template,
-            expires_after: self.expires_after.clone(),
-            clusters: self.clusters.clone(),
-            cluster_from: self.cluster_from.clone(),
-            ..Self::default()
-        }
-    }
-}
-
 impl TriggerTemplate {
     /// The kinds that are given, with what stands under them. Argo Events carries out the
     /// first and ignores the others.

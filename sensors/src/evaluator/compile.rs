@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tripline_config::{FieldPath, Problem, Severity};
 use tripline_event::{DefinitionHash, EventKey, ObjectName, TriggerName};
 
-use super::plan::{Dependency, Recurrence, Sensor, Trigger};
+use super::plan::{Dependency, Recurrence, Sensor, StartFrom, Trigger};
 use super::targets::Targets;
 use crate::codes;
 use crate::condition::Condition;
@@ -37,15 +37,16 @@ impl Sensor {
     pub fn compile(
         name: ObjectName,
         definition: DefinitionHash,
-        spec: SensorSpec,
+        spec: &SensorSpec,
         calendar: &dyn Calendar,
     ) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
         let at = FieldPath::root().key("spec");
-        let dependencies = dependencies(&name, &spec, &at.key("dependencies"), &mut problems);
-        let triggers = triggers(&name, &spec, &at.key("triggers"), calendar, &mut problems);
+        let dependencies = dependencies(&name, spec, &at.key("dependencies"), &mut problems);
+        let triggers = triggers(&name, spec, &at.key("triggers"), calendar, &mut problems);
         let max_hops = spec.max_hops.unwrap_or(MAX_HOPS);
-        let sensor = Self { name, definition, spec, dependencies, triggers, max_hops };
+        let start_from = start_from(&spec.start_from, &at.key("startFrom"), &mut problems);
+        let sensor = Self { name, definition, dependencies, triggers, max_hops, start_from };
         let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
         ((!refused).then_some(sensor), problems)
     }
@@ -99,6 +100,20 @@ fn dependencies(
         });
     }
     compiled
+}
+
+fn start_from(text: &str, at: &FieldPath, problems: &mut Vec<Problem>) -> StartFrom {
+    match text {
+        "" | "now" => StartFrom::Now,
+        "beginning" => StartFrom::Beginning,
+        time => time.parse().map(StartFrom::At).unwrap_or_else(|_| {
+            let message = format!("`{time}` is no place to start from");
+            let problem = Problem::error(codes::BAD_TIME, at.clone(), message);
+            problems
+                .push(problem.help("write `now`, `beginning`, or a time: 2026-11-21T03:00:00Z"));
+            StartFrom::Now
+        }),
+    }
 }
 
 fn missing(at: &FieldPath, field: &str, whose: &str) -> Problem {
@@ -163,9 +178,11 @@ fn triggers(
         let resets = resets(template, &template_at, calendar, problems);
         let expires_after = expires_after(trigger, &at, calendar, problems);
         if let Some(condition) = condition {
+            problems.extend(crate::lint::trigger(trigger, &condition, &names, &at));
             let name = TriggerName::new(sensor, &template.name);
             let targets = Targets::compile(trigger, &condition, &at, problems);
-            compiled.push(Trigger { name, condition, expires_after, resets, targets });
+            let conditions = template.conditions.as_str().into();
+            compiled.push(Trigger { name, condition, conditions, expires_after, resets, targets });
         }
     }
     compiled

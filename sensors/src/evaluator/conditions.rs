@@ -85,6 +85,13 @@ impl Conditions {
         }
     }
 
+    /// Takes over what others hold, in place of what is held of the same sensors.
+    pub fn adopt(&mut self, others: &Self) {
+        for (name, state) in others.iter() {
+            self.change(name, |held| *held = state.clone());
+        }
+    }
+
     /// Says that all of it is to be written.
     pub fn touch_all(&mut self) {
         self.dirty.extend(self.parts.keys());

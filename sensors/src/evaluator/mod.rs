@@ -30,7 +30,7 @@ use tripline_event::{Action, ActionId, Event, EventId, EventKey, EventsRecord, P
 
 pub use compile::Calendar;
 pub use conditions::{Conditions, Part};
-pub use plan::{Dependency, Plan, Recurrence, Sensor, Trigger};
+pub use plan::{Dependency, Plan, Recurrence, Sensor, StartFrom, Trigger};
 pub use recorder::{Off, Recorder, Shared};
 pub use state::{Held, HeldEvent, SensorState, State, TriggerState};
 pub use tally::{Tally, Verdicts};

@@ -11,7 +11,6 @@ use tripline_event::{DefinitionHash, EventKey, ObjectName, TriggerName};
 use super::index::{Builder, DependencyId, Routes, Slot};
 use super::targets::Targets;
 use crate::condition::Condition;
-use crate::definition::SensorSpec;
 use crate::filter::{Filter, Step};
 
 /// Times that repeat: a cron expression in a zone. Given to the evaluator from outside,
@@ -46,14 +45,26 @@ pub struct Sensor {
     pub name: ObjectName,
     /// The definition that this was compiled from.
     pub definition: DefinitionHash,
-    /// What the definition says, as far as it was given to be compiled.
-    pub spec: SensorSpec,
     /// Its dependencies, in the order of the definition.
     pub dependencies: Vec<Dependency>,
     /// Its triggers, in the order of the definition.
     pub triggers: Vec<Trigger>,
     /// An action with more hops than this is not carried out.
     pub max_hops: u16,
+    /// Which events it decides about when it is new.
+    pub start_from: StartFrom,
+}
+
+/// Which events a sensor that is new decides about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartFrom {
+    /// Those that come after it.
+    #[default]
+    Now,
+    /// All that the log still has.
+    Beginning,
+    /// Those since this time.
+    At(Timestamp),
 }
 
 /// A dependency that can be matched.
@@ -78,6 +89,8 @@ pub struct Trigger {
     pub name: TriggerName,
     /// When it fires.
     pub condition: Condition,
+    /// The condition as it is written; empty: all dependencies.
+    pub conditions: Box<str>,
     /// How long after the decision an action may still be started.
     pub expires_after: SignedDuration,
     /// When everything that is held for it is forgotten.

@@ -87,7 +87,7 @@ impl Case {
         }))
         .unwrap();
         let name = ObjectName::new("ci", "s");
-        let (sensor, problems) = Sensor::compile(name, DefinitionHash::of("s"), spec, self);
+        let (sensor, problems) = Sensor::compile(name, DefinitionHash::of("s"), &spec, self);
         sensor.unwrap_or_else(|| panic!("{}: {problems:?}", self.0["id"]))
     }
 

@@ -51,7 +51,7 @@ pub fn sensor(name: &str, spec: &Value) -> Option<Arc<Sensor>> {
     let text = spec.to_string();
     let spec: SensorSpec = serde_json::from_str(&text).unwrap();
     let name = ObjectName::new("ci", name);
-    let (sensor, _) = Sensor::compile(name, DefinitionHash::of(&text), spec, &Seconds);
+    let (sensor, _) = Sensor::compile(name, DefinitionHash::of(&text), &spec, &Seconds);
     sensor.map(Arc::new)
 }
 
