@@ -35,6 +35,14 @@ pub struct EventDefinition {
 }
 
 impl EventDefinition {
+    /// The port that is listened on for it, as configured.
+    pub fn port(&self) -> Option<u16> {
+        match &self.config {
+            SourceConfig::Webhook(webhook) => Some(webhook.port()),
+            _ => None,
+        }
+    }
+
     /// Whether it takes messages that somebody else may be waiting for: from the service of a
     /// provider, not from an emulator or an address of one's own.
     pub fn has_real_upstream(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Keeps a task running: its end, its error and its panic are noticed, told, and answered
 //! with another start.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -42,12 +43,41 @@ pub(crate) async fn supervise<F>(
         if started.elapsed() >= LONGEST_PAUSE {
             pause = FIRST_PAUSE;
         }
+        // A line for each change of state, not for each attempt.
+        let before = health.state();
         health.failing(&*ended);
-        tracing::error!(event_source = name, pause_ms = pause.as_millis(), "{ended}");
+        if before.ready || before.detail != ended {
+            tracing::error!(event_source = name, "{ended}; it is tried again");
+        } else {
+            tracing::debug!(event_source = name, pause_ms = pause.as_millis(), "{ended}");
+        }
         tokio::select! {
-            () = sleep(pause) => {}
+            () = sleep(spread(&name, pause)) => {}
             () = stop.cancelled() => {}
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Between a half of the pause and all of it, by the name of the source: those that have lost
+/// the same upstream do not come back to it at the same moment.
+fn spread(name: &str, pause: Duration) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    (name, pause).hash(&mut hasher);
+    let part = u32::try_from(hasher.finish() % 1000).unwrap_or_default();
+    pause / 2 + pause / 2 * part / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_of_different_sources_differ_and_are_never_longer() {
+        let pauses: Vec<Duration> =
+            (0..100).map(|n| spread(&format!("ci/builds/{n}"), LONGEST_PAUSE)).collect();
+        assert!(pauses.iter().all(|pause| (LONGEST_PAUSE / 2..=LONGEST_PAUSE).contains(pause)));
+        let distinct: std::collections::BTreeSet<_> = pauses.iter().collect();
+        assert!(distinct.len() > 80, "{}", distinct.len());
     }
 }

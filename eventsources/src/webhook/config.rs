@@ -103,6 +103,13 @@ pub(super) enum IdempotencyKey {
     Path(Vec<String>),
 }
 
+impl Webhook {
+    /// The port, as configured.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+}
+
 impl WebhookConfig {
     /// The webhook, or what is wrong with its configuration, which is at `at`.
     pub fn resolve(&self, at: &FieldPath) -> (Option<Webhook>, Vec<Problem>) {
