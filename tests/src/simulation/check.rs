@@ -328,11 +328,7 @@ fn every_action_is_closed_once(
             Some(times) => {
                 return violated(format!("action {} was closed {times} times", action.id));
             }
-            None => {
-                eprintln!("DEBUG {action:?}");
-                for outcome in outcomes { let t=format!("{outcome:?}"); if t.contains(action.id.as_str()) { eprintln!("DEBUG {t}"); } }
-                return violated(format!("action {} was never closed", action.id));
-            }
+            None => return violated(format!("action {} was never closed", action.id)),
         }
     }
     match closed.first_key_value() {

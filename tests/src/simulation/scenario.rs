@@ -169,7 +169,7 @@ fn plans(random: &mut SmallRng) -> Vec<(Duration, Vec<Value>)> {
 }
 
 /// When schedules end: everything is to be done at some time.
-const END: &str = "2026-11-18T11:10:40Z";
+const END: &str = "2026-11-18T11:10:10Z";
 
 fn schedule(random: &mut SmallRng, number: usize) -> Value {
     let times = match random.random_range(0..4) {

@@ -372,7 +372,6 @@ impl Life {
                 return Err(Violation(format!("the daemon has ended by itself: {failed:?}")));
             }
             if Instant::now() > until {
-                eprintln!("DEBUG {:?}", schedules::lock(&self.engine.schedules));
                 return Err(Violation(format!(
                     "no end: {open} actions are open, evaluated {evaluated} of {last}"
                 )));
