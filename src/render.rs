@@ -328,6 +328,50 @@ spec:
         assert_eq!(again.rendered[0].object, only.object, "the same event, the same object");
     }
 
+    /// The workflow as a text, and its parameters by name.
+    #[test]
+    fn arguments_go_into_the_parameters_of_their_names() {
+        let sensor = r#"
+apiVersion: tripline.dev/v1
+kind: Sensor
+metadata: {name: deploy, namespace: ci}
+spec:
+  dependencies: [{name: build, eventSourceName: builds, eventName: completed}]
+  triggers:
+    - template:
+        name: submit
+        argoWorkflow:
+          source:
+            inline: |
+              apiVersion: argoproj.io/v1alpha1
+              kind: Workflow
+              metadata: {generateName: deploy-}
+              spec:
+                entrypoint: main
+                templates:
+                  - name: main
+                    inputs: {parameters: [{name: image}]}
+                    container: {image: "{{inputs.parameters.image}}"}
+          arguments:
+            image: $.body.image
+"#;
+        let inputs = |text: &str| vec![Input::text("s.yaml", text)];
+        let event = r#"{"body": {"image": "app:{{7}}"}}"#;
+        let outcome = render(&Order { inputs: inputs(sensor), ..order(event) }).unwrap();
+        let spec = &outcome.rendered[0].object["spec"];
+        assert_eq!(
+            spec["arguments"]["parameters"],
+            json!([{"name": "image", "value": "app:{{7}}"}])
+        );
+        assert_eq!(spec["templates"][0]["container"]["image"], "{{inputs.parameters.image}}");
+        let wrong = sensor.replace("image: $.body.image", "imag: $.body.image");
+        let error = render(&Order { inputs: inputs(&wrong), ..order(event) }).unwrap_err();
+        assert!(error.to_string().contains("declares no parameter `imag`"), "{error}");
+        let of_argo = sensor.replace("tripline.dev/v1", "argoproj.io/v1alpha1");
+        let error = render(&Order { inputs: inputs(&of_argo), ..order(event) }).unwrap_err();
+        assert!(error.to_string().contains("Tripline's own"), "{error}");
+    }
+
     #[test]
     fn bare_data_is_an_event_of_the_only_dependency() {
         let outcome = render(&order(r#"{"body": {"action": "completed", "image": "x"}}"#)).unwrap();

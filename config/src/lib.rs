@@ -28,6 +28,7 @@ pub mod secret;
 mod source;
 mod suggest;
 mod types;
+mod value;
 mod yaml;
 
 pub use codes::Code;
@@ -41,3 +42,4 @@ pub use problem::{FieldPath, Problem, Severity, Step};
 pub use schema::{Dialect, validate};
 pub use secret::{ConfigMapRef, Secret, SecretError, SecretRef, Secrets};
 pub use source::Sources;
+pub use value::parse_value;

@@ -27,6 +27,7 @@ use tripline_triggers::executor::{
 use tripline_triggers::kinds::{self, Applies};
 use tripline_triggers::{LiveParameters, RenderedAction};
 
+use super::arguments;
 use super::json_text::JsonText;
 use super::plans::{self, Definition, PlanError};
 use super::routes::{self, Routes};
@@ -74,6 +75,8 @@ struct Body {
     parameters: Option<Parameters>,
     /// `dynamicHeaders`, which are set after `parameters`.
     headers: Option<Parameters>,
+    /// `arguments` of a workflow, which are set last.
+    arguments: Option<Parameters>,
     payload: Option<Parameters>,
 }
 
@@ -347,6 +350,12 @@ impl Compiler<'_> {
         }
         let template_parameters =
             self.parameters(&trigger.parameters, ListOf::Document, &at.key("parameters"));
+        if template_parameters.is_some() && config.get("arguments").is_some() {
+            let message = "`arguments` and `parameters` of the trigger itself exclude each other";
+            let problem =
+                Problem::error(codes::TRIGGER_VALUE, kind_at.key("arguments"), message);
+            self.problems.push(problem.help("move the parameters below `argoWorkflow`"));
+        }
         let text = || serde_json::to_string(template).unwrap_or_default();
         self.targets(trigger, kind, at);
         let rendering = Rendering {
@@ -414,11 +423,12 @@ impl Compiler<'_> {
                 }
             }
         });
-        let resource = kinds::resource(kind, &config, at).unwrap_or_else(|problem| {
+        let mut resource = kinds::resource(kind, &config, at).unwrap_or_else(|problem| {
             // `check` says so too, but not of a template that parameters have changed.
             self.problems.push(problem);
             None
         });
+        let arguments = self.arguments(&mut config, resource.as_mut(), at);
         if resource.is_some()
             && let Some(config) = config.as_object_mut()
         {
@@ -426,7 +436,23 @@ impl Compiler<'_> {
         }
         let [parameters, headers, payload] = lists;
         let (config, resource) = (JsonText::from(&config), resource.as_ref().map(JsonText::from));
-        Body { config, resource, parameters, headers, payload }
+        Body { config, resource, parameters, headers, arguments, payload }
+    }
+
+    fn arguments(
+        &mut self,
+        config: &mut Value,
+        resource: Option<&mut Value>,
+        at: &FieldPath,
+    ) -> Option<Parameters> {
+        let taken = config.as_object_mut().and_then(|config| config.remove("arguments"))?;
+        let operation = config.get("operation").and_then(Value::as_str).unwrap_or("submit");
+        let at = at.key("arguments");
+        let placed = arguments::place(&taken, resource, operation, self.dependencies, &at);
+        self.problems.extend(placed.problems);
+        let (parameters, found) = Parameters::compile(&placed.list, self.dependencies);
+        self.problems.extend(found.into_iter().map(|problem| arguments::at_name(problem, &placed.names, &at)));
+        (!placed.list.is_empty()).then_some(parameters)
     }
 
     fn policy(
@@ -753,7 +779,11 @@ impl Body {
         event_of: &Events<'e>,
     ) -> Result<Value, String> {
         let mut text = document;
-        for (list, field) in [(&self.parameters, "parameters"), (&self.headers, "dynamicHeaders")] {
+        for (list, field) in [
+            (&self.parameters, "parameters"),
+            (&self.headers, "dynamicHeaders"),
+            (&self.arguments, "arguments"),
+        ] {
             let Some(list) = list else { continue };
             text =
                 list.apply(text, event_of).map_err(|error| format!("{kind}.{field}: {error}"))?;
@@ -767,7 +797,7 @@ impl Body {
         kind: &str,
         event_of: &Events<'e>,
     ) -> Result<(Value, Option<Value>), String> {
-        if self.parameters.is_none() && self.headers.is_none() {
+        if [&self.parameters, &self.headers, &self.arguments].iter().all(|list| list.is_none()) {
             return Ok((self.config.value(), self.resource.as_ref().map(JsonText::value)));
         }
         let apply = |document: &JsonText| self.applied(kind, document.text().to_owned(), event_of);

@@ -6,6 +6,7 @@
 //!
 //! Not here: files, sockets, event sources, the command line.
 
+mod arguments;
 mod catch_up;
 pub mod chains;
 pub mod checkpoint;

@@ -156,7 +156,7 @@ pub fn resource(key: &str, config: &Value, at: &FieldPath) -> Result<Option<Valu
     match kind(key).map(|kind| kind.applies_to) {
         Some(Applies::Resource) => {
             let source = config.get("source").unwrap_or(&Value::Null);
-            crate::source::object(source, &at.key("source")).map(|object| Some(object.clone()))
+            crate::source::object(source, &at.key("source")).map(|object| Some(object.into_owned()))
         }
         _ => Ok(None),
     }

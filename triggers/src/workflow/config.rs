@@ -31,6 +31,11 @@ pub struct WorkflowConfig {
     /// Values of the events that are put into the workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Vec<Value>>,
+    /// Parameters of the workflow by name, as paths into the event's data or as sources:
+    /// `{image: "$.body.image"}`. Checked against what the workflow declares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub arguments: Option<std::collections::BTreeMap<String, Value>>,
     /// Options of the program `argo`, as far as they have a meaning for the object:
     /// `--parameter`, `--labels`, `--name`, `--generate-name`, `--serviceaccount`,
     /// `--entrypoint`, `--priority` and, of `stop`, `--message`.
