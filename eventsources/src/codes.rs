@@ -9,9 +9,9 @@ tripline_config::codes! {
     KIND_NOT_SUPPORTED = "TL0201", "Tripline does not have this kind of event source yet.",
         "Argo Events has it. The event source is refused as a whole: a part of it would look as \
          if it ran.";
-    FILTER_NOT_SUPPORTED = "TL0202", "`filter` of an event is not supported yet.",
-        "A filter that is not obeyed would let through what is to be kept out. Filter in the \
-         sensors that depend on the event.";
+    BAD_FILTER = "TL0202", "A `filter.expression` that cannot be compiled.",
+        "The message says at which column. The language is that of `expr`, as in Argo Events: \
+         `body.ref == \"refs/heads/main\" && len(body.commits) > 0`.";
     DUPLICATE_EVENT = "TL0204", "Two kinds of one event source have an event of the same name.",
         "A sensor names an event by event source and event name; the kind is not part of that.";
     WRONG_SHAPE = "TL0205", "A part of an event source that should be a mapping is none.",

@@ -30,6 +30,9 @@ pub struct EventDefinition {
     pub config: SourceConfig,
     /// The path of the correlation id in its data, if the configuration names one.
     pub correlation: Option<String>,
+    /// `filter.expression`: what must be true of its data for it to be taken in. It is not
+    /// compiled, let alone obeyed, in this crate.
+    pub filter: Option<String>,
     /// A hash of kind and configuration: what stays the same keeps running.
     pub hash: DefinitionHash,
 }
@@ -145,10 +148,17 @@ impl<'a> Events<'a> {
                 kind: kind.event_type,
                 config: source,
                 correlation,
+                filter: expression(config),
                 hash: DefinitionHash::of(&format!("{}:{config}", kind.key)),
             });
         }
     }
+}
+
+/// `filter.expression`, which events of all kinds have.
+fn expression(config: &Value) -> Option<String> {
+    let text = config.pointer("/filter/expression").and_then(Value::as_str);
+    text.filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn unknown(key: &str, value: &Value, at: FieldPath, dialect: Dialect) -> Problem {

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tripline_config::{FieldPath, Problem};
-
-use crate::codes;
+use tripline_config::Problem;
 
 /// Where an event has its correlation id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,28 +14,13 @@ pub struct Correlation {
     pub path: String,
 }
 
-/// A filter on an event's data, before it is taken in. Not supported yet, and refused.
+/// A filter on an event's data, before it is taken in: what it leaves out is no event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EventFilter {
-    /// An expression that must be true.
+    /// An expression that must be true, in the language of `expr` (as in Argo Events).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,
-}
-
-impl EventFilter {
-    /// A filter that was not obeyed would let through what was to be kept out.
-    pub(crate) fn refuse(filter: Option<&Self>, at: &FieldPath) -> Result<(), Problem> {
-        if filter.is_none_or(|filter| filter.expression.as_ref().is_none_or(String::is_empty)) {
-            return Ok(());
-        }
-        Err(Problem::error(
-            codes::FILTER_NOT_SUPPORTED,
-            at.key("filter").key("expression"),
-            "`filter` of an event source is not supported yet",
-        )
-        .help("filter in the sensors that depend on this event: `filters.data`"))
-    }
 }
 
 /// The end of an event's data: its metadata, if there is any, and the closing brace.

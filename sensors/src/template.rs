@@ -13,6 +13,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 mod bounds;
+mod bridge;
 mod compare;
 mod convert;
 mod functions;
@@ -30,6 +31,7 @@ mod tests;
 mod value;
 mod version;
 
+pub(crate) use bridge::{Plain, call, date, duration, is_function, print};
 use node::Program;
 use value::Value;
 

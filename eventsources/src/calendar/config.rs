@@ -94,10 +94,8 @@ impl CalendarConfig {
         // Without its zone a schedule can still be read, so that its mistakes are told too.
         let reading_zone = zone.clone().unwrap_or(TimeZone::UTC);
         let rhythm = take(self.rhythm(&reading_zone, at), &mut problems);
-        let filter = take(EventFilter::refuse(self.filter.as_ref(), at), &mut problems);
         let make_up = take(self.make_up(at), &mut problems);
         let calendar = (|| {
-            filter?;
             let make_up = make_up?;
             let ticks = Ticks { rhythm: rhythm?, zone: zone?, excluded: excluded? };
             Some(Calendar { ticks, make_up, data_end: data_end(self.metadata.as_ref()) })

@@ -274,11 +274,6 @@ fn what_is_wrong_is_an_error_at_its_place() {
             codes::INTERVAL,
             ".persistence.catchup.maxDuration",
         ),
-        (
-            json!({"interval": "1h", "filter": {"expression": "true"}}),
-            codes::FILTER_NOT_SUPPORTED,
-            ".filter.expression",
-        ),
     ] {
         let (_, spec) = calendar(config.clone());
         let (events, problems) = crate::events(&ObjectName::new("ci", "times"), &spec);

@@ -112,7 +112,6 @@ impl PubSubConfig {
         let max_messages = take(within(max_messages, field), found);
         let max_bytes = (self.max_outstanding_bytes, BYTES, MAX_BYTES);
         let max_bytes = take(within(max_bytes, at.key("maxOutstandingBytes")), found);
-        let filter = take(EventFilter::refuse(self.filter.as_ref(), at), found);
         let create = match dialect {
             Dialect::Argo => self.topic.as_deref().is_some_and(|topic| !topic.is_empty()),
             Dialect::Tripline => self.create == Some(true),
@@ -126,7 +125,6 @@ impl PubSubConfig {
             found.push(problem.help("a subscription is created on a topic: add `topic`"));
         }
         let resolved = (|| {
-            filter?;
             Some(PubSub {
                 config: self.clone(),
                 names: names?,

@@ -58,7 +58,8 @@ pub struct SqsConfig {
     /// Copied into each event's data, under `metadata`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<BTreeMap<String, String>>,
-    /// Not supported yet, and refused.
+    /// What must be true of the event's data. A message for which it is not is deleted, and is
+    /// no event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<EventFilter>,
     /// Where an event has its correlation id, if not in one of the usual places (message
@@ -105,9 +106,7 @@ impl SqsConfig {
         let keys = take(self.keys(at), found);
         let role = take(self.role(at), found);
         let wait_seconds = take(self.wait_seconds(at), found);
-        let filter = take(EventFilter::refuse(self.filter.as_ref(), at), found);
         let sqs = (|| {
-            filter?;
             Some(Sqs {
                 queue: queue?,
                 account: given(self.queue_account_id.as_ref()).map(str::to_owned),

@@ -120,10 +120,8 @@ impl WebhookConfig {
         let tls = take(self.tls(at), found);
         let max_payload_bytes = take(self.max_payload_bytes(at), found);
         let idempotency_key = take(self.idempotency_key(at), found);
-        let filter = take(EventFilter::refuse(self.filter.as_ref(), at), found);
         let method = take(self.method(at, &mut problems), &mut problems);
         let webhook = (|| {
-            filter?;
             Some(Webhook {
                 endpoint: endpoint?,
                 port: port?,

@@ -172,6 +172,14 @@ pub(super) fn find(name: &str) -> Result<&'static Function, String> {
     })
 }
 
+/// The function of sprig of a name, which those of Go's templates are not among.
+pub(super) fn sprig(name: &str) -> Option<&'static Function> {
+    let mut all = THEMES[1..].iter().flat_map(|theme| theme.iter());
+    all.find(|function| function.name == name)
+}
+
+pub(super) use dates::read_duration;
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -122,7 +122,7 @@ const UNITS: [(&str, i64); 8] = [
 ];
 
 /// Reads `1h30m`, `-1.5s`, as Go does; in nanoseconds.
-fn read_duration(text: &str) -> Option<i64> {
+pub(in crate::template) fn read_duration(text: &str) -> Option<i64> {
     let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
     if rest == "0" {
         return Some(0);
