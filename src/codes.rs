@@ -21,6 +21,8 @@ tripline_config::codes! {
         "The message says which field of the CronWorkflow, Schedule or HolidayCalendar, and what was expected. `tripline schedule next FILE` shows when a schedule occurs.";
     TRIGGER_VALUE = "TL0508", "A value in the trigger cannot be used.",
         "The message says what was expected.";
+    TEXT_BODY = "TL0509", "A filter looks into a body that the event source does not read as JSON.",
+        "Without `jsonBody: true` the body of a message is text, and a path into it never finds anything: the filter fails with every event.";
     UNKNOWN_CLUSTER = "TL0530", "A trigger names a cluster that nothing describes.",
         "Its actions wait until there is a `Cluster` of that name, or the daemon runs with `--context` of that name. Then they expire.";
     EVENT_BUS = "TL0540", "The event bus is wrong.",

@@ -121,6 +121,8 @@ pub struct Metrics {
     action_duration: Histograms<OfTrigger>,
     accepted_bytes: Counter,
     duplicates: Family<OfEvent, Counter>,
+    left_out: Family<OfEvent, Counter>,
+    source_filter_errors: Family<OfEvent, Counter>,
     unreadable: Family<OfEvent, Counter>,
     missed: Family<OfEvent, Counter>,
     filtered: Family<OfDependency, Counter>,
@@ -138,8 +140,14 @@ pub struct Metrics {
     bus_trouble: Counter,
     outcomes_held: Gauge,
     objects: Family<OfState, Gauge>,
+    targets: Family<OfTarget, Gauge>,
     build: Family<OfBuild, Gauge>,
     behind: AtomicI64,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfTarget {
+    target: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -162,6 +170,8 @@ pub struct Sample {
     pub oldest: Option<Duration>,
     /// How many objects are in use, and how many are refused.
     pub objects: (usize, usize),
+    /// Where actions can go.
+    pub targets: Vec<String>,
     /// Each event source, and how many of its events can come in.
     pub sources: Vec<(ObjectName, u64)>,
     /// What became of events at each dependency.
@@ -183,6 +193,8 @@ impl Metrics {
             action_duration: Family::new_with_constructor(milliseconds),
             accepted_bytes: Counter::default(),
             duplicates: Family::default(),
+            left_out: Family::default(),
+            source_filter_errors: Family::default(),
             unreadable: Family::default(),
             missed: Family::default(),
             filtered: Family::default(),
@@ -200,6 +212,7 @@ impl Metrics {
             bus_trouble: Counter::default(),
             outcomes_held: Gauge::default(),
             objects: Family::default(),
+            targets: Family::default(),
             build: Family::default(),
             behind: AtomicI64::new(0),
         };
@@ -247,6 +260,16 @@ impl Metrics {
             self.accepted_bytes.clone(),
         );
         own.register("events_duplicate", "Events whose id was known", self.duplicates.clone());
+        own.register(
+            "events_left_out",
+            "What the filter of its event source left out",
+            self.left_out.clone(),
+        );
+        own.register(
+            "source_filter_errors",
+            "Of what was left out, where the filter could not be evaluated",
+            self.source_filter_errors.clone(),
+        );
         own.register(
             "events_unreadable",
             "What came in, will never be an event and is a dead letter",
@@ -305,6 +328,7 @@ impl Metrics {
             "Outcomes that the bus did not take yet",
             self.outcomes_held.clone(),
         );
+        own.register("target", "1 for each target that actions can go to", self.targets.clone());
         own.register("objects", "Objects of the configuration", self.objects.clone());
         own.register("build_info", "Always 1", self.build.clone());
         self.registry = registry;
@@ -322,6 +346,10 @@ impl Metrics {
         for (state, count) in [("valid", valid), ("invalid", invalid)] {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.objects.get_or_create(&OfState { state }).set(count);
+        }
+        self.targets.clear();
+        for target in &sample.targets {
+            self.targets.get_or_create(&OfTarget { target: target.clone() }).set(1);
         }
         self.running.clear();
         for (name, ready) in &sample.sources {
@@ -375,6 +403,14 @@ impl EngineObserver for Metrics {
 
     fn on_not_accepted(&self, key: &EventKey, _: &WriteError) {
         self.sent_failed.get_or_create(&key.into()).inc();
+    }
+
+    fn on_left_out(&self, key: &EventKey, error: Option<&str>) {
+        let labels = OfEvent::from(key);
+        if error.is_some() {
+            self.source_filter_errors.get_or_create(&labels).inc();
+        }
+        self.left_out.get_or_create(&labels).inc();
     }
 
     fn on_refused(&self, key: &EventKey, _: &str) {

@@ -50,6 +50,10 @@ impl EngineObserver for Watchers {
         self.trouble.tell(&format!("event source {key}"), &error.to_string());
     }
 
+    fn on_left_out(&self, key: &EventKey, error: Option<&str>) {
+        self.metrics.on_left_out(key, error);
+    }
+
     fn on_refused(&self, key: &EventKey, reason: &str) {
         self.metrics.on_refused(key, reason);
         self.notes.refused(key, reason);

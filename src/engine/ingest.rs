@@ -10,12 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use tripline_bus::{Append, Bus, Log, WriteError};
 use tripline_event::{Clock, Event, EventId, EventKey, EventsRecord, Timestamp};
-use tripline_eventsources::{Accepted, BoxFuture, EventSink, Message, SinkError, Unreadable};
+use tripline_eventsources::{
+    Accepted, BoxFuture, EventDefinition, EventSink, Message, SinkError, Unreadable,
+};
 
 use super::chains::Chains;
 use super::correlation::Finder;
 use super::mistakes::Mistakes;
 use super::observer::EngineObserver;
+use super::source_filters::SourceFilters;
 
 /// Where ids of events come from for which upstream has none.
 pub trait IdSource: Send + Sync + 'static {
@@ -44,6 +47,8 @@ pub struct Ingest {
     pub(super) mistakes: Mistakes,
     /// The bus took the latest event: readiness tells.
     pub(super) healthy: AtomicBool,
+    /// What is left out before it is an event.
+    pub(super) filters: SourceFilters,
 }
 
 /// Is told nothing.
@@ -63,7 +68,13 @@ impl Ingest {
             finder: Finder::default(),
             mistakes: Mistakes::default(),
             healthy: AtomicBool::new(true),
+            filters: SourceFilters::default(),
         }
+    }
+
+    /// Puts the filters of these events in force.
+    pub fn filter(&self, events: &[EventDefinition]) {
+        self.filters.replace(events);
     }
 
     /// The bus took the latest event that was offered to it.
@@ -94,6 +105,16 @@ impl Ingest {
 
     async fn take(&self, message: Message) -> Result<Accepted, SinkError> {
         let event = self.event(&message);
+        if !self.filters.passes(&message, &*self.observer) {
+            // Upstream has done its part.
+            let (id, correlation) = (event.id, event.links.correlation);
+            return Ok(Accepted {
+                id,
+                correlation,
+                position: Default::default(),
+                duplicate: false,
+            });
+        }
         let (key, id) = (event.key.clone(), event.id.clone());
         let correlation = event.links.correlation.clone();
         let record = EventsRecord::Event(event).encode();

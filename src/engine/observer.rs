@@ -24,6 +24,12 @@ pub trait EngineObserver: Send + Sync + 'static {
         let _ = (key, reason);
     }
 
+    /// The filter of an event source left out what came in, or, with an error, could not be
+    /// evaluated on it, which leaves it out as well.
+    fn on_left_out(&self, key: &EventKey, error: Option<&str>) {
+        let _ = (key, error);
+    }
+
     /// What came in will never be an event, and is a dead letter.
     fn on_unreadable(&self, key: &EventKey, reason: &str) {
         let _ = (key, reason);

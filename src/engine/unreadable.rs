@@ -191,6 +191,7 @@ mod tests {
             observer: Arc::clone(&told) as _,
             finder: Default::default(),
             mistakes: Default::default(),
+            filters: Default::default(),
             healthy: AtomicBool::new(true),
         };
         (bus, told, ingest)
