@@ -35,6 +35,10 @@ tripline_config::codes! {
         "Split the sensor.";
     BAD_SCRIPT = "TL0320", "A jq or Lua program that cannot be compiled.",
         "The message says at which line and column of the program. `jq` programs are those of gojq, scripts are Lua 5.1; neither sees files or the environment.";
+    PARAMETER_LEFT_OUT = "TL0321", "A parameter of a dependency that may have no event when the trigger fires.",
+        "A condition with `||` can hold without it. Parameters are left out then; a payload fails. Give `value`, which stands in for it.";
+    NOTHING_TO_SET = "TL0322", "A `dest` that leads to nothing in the object that stands in the definition.",
+        "A query or wildcard only sets what is there: the parameter would change nothing. A number beyond the declared parameters makes one without a name.";
     BAD_CLUSTER = "TL0330", "Which cluster a trigger acts in cannot be told.",
         "`clusters` is a list of names of `Cluster` objects. `clusterFrom` has a `path` into the data of the event, and `allow`, the names that may stand there.";
     BAD_TEMPLATE = "TL0319", "A template that cannot be compiled, or calls a function that does not exist.",

@@ -64,7 +64,11 @@ impl Condition {
         };
         match parser.condition() {
             Ok(root) => {
-                let Parser { expression, used, .. } = parser;
+                let Parser { expression, used, unknown, .. } = parser;
+                // All names that nobody knows are found in one go.
+                if !unknown.is_empty() {
+                    return (None, unknown);
+                }
                 let problems = if used.is_empty() {
                     vec![problem("the condition names no dependency: it never holds")]
                 } else {
@@ -72,7 +76,11 @@ impl Condition {
                 };
                 (Some(Self { expression, dependencies: used, root }), problems)
             }
-            Err(problem) => (None, vec![*problem]),
+            Err(problem) => {
+                let mut problems = parser.unknown;
+                problems.push(*problem);
+                (None, problems)
+            }
         }
     }
 
@@ -123,6 +131,7 @@ struct Parser<'t> {
     dependencies: &'t [&'t str],
     expression: String,
     used: Vec<usize>,
+    unknown: Vec<Problem>,
     depth: usize,
 }
 
@@ -135,8 +144,8 @@ impl<'t> Parser<'t> {
             ))));
         }
         let (lexer, token) = Lexer::new(text);
-        let (expression, used) = (String::new(), Vec::new());
-        Ok(Self { lexer, token, dependencies, expression, used, depth: 0 })
+        let (expression, used, unknown) = (String::new(), Vec::new(), Vec::new());
+        Ok(Self { lexer, token, dependencies, expression, used, unknown, depth: 0 })
     }
 
     fn condition(&mut self) -> Parsed<Node> {
@@ -228,7 +237,12 @@ impl<'t> Parser<'t> {
             let name = self.token.text();
             let found = problem(format!("the sensor has no dependency `{name}`"));
             let names = self.dependencies.join(", ");
-            return Err(Box::new(found.help(format!("its dependencies: {names}"))));
+            let found = found.help(format!("its dependencies: {names}"));
+            if !self.unknown.iter().any(|known| known.message == found.message) {
+                self.unknown.push(found);
+            }
+            self.advance();
+            return Ok(Node::Never);
         };
         let node = self.dependency(index)?;
         self.advance();
@@ -323,6 +337,11 @@ mod tests {
             let (_, problems) = Condition::compile(text, &NAMES);
             assert_eq!(problems[0].message, message, "{text}");
         }
+        let (condition, problems) = Condition::compile("e && (f || a) && e && g", &NAMES);
+        assert!(condition.is_none());
+        let names: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        let unknown = ["e", "f", "g"].map(|name| format!("the sensor has no dependency `{name}`"));
+        assert_eq!(names, unknown);
         let (condition, problems) = Condition::compile("", &["5x"]);
         assert!(condition.is_none());
         assert_eq!(problems[0].message, "dependency `5x` cannot be named in a condition");

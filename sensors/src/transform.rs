@@ -123,7 +123,7 @@ mod tests {
             EventDependencyTransformer { jq: "{a: }".to_owned(), script: "x".to_owned() };
         assert!(Transform::compile(&transform, &mut problems).is_some());
         let found: Vec<_> =
-            problems.iter().map(|problem| (problem.path.to_string(), problem.code)).collect();
+            problems.iter().map(|problem| (problem.path.to_string(), &*problem.code)).collect();
         let wanted = [
             ("transform.script".to_owned(), codes::FILTER_MISLEADING),
             ("transform.jq".to_owned(), codes::BAD_SCRIPT),

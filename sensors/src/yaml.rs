@@ -7,8 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use granit_parser::{Event, Parser, ScalarStyle, StrInput};
 
-use crate::json::{self, Escapes, MAX_DEPTH};
+use crate::json::{self, Escapes};
 
+/// The deepest nesting of a payload.
+const MAX_DEPTH: usize = 100;
 /// The most values of a payload; what an alias repeats counts as often as it is used.
 const MAX_NODES: usize = 200_000;
 /// The most bytes of JSON that are made.

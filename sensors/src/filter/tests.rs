@@ -121,8 +121,8 @@ fn every_mistake_is_found_with_its_place() {
             vec!["filters.data[0].comparator TL0316 Warning"],
         ),
         (
-            r#"{"data":[{"path":"a","type":"string","template":"{{.Input","value":["x"]}],"script":"return true"}"#,
-            vec!["filters.script TL0301 Error", "filters.data[0].template TL0319 Error"],
+            r#"{"data":[{"path":"a","type":"string","template":"{{.Input","value":["x"]}],"script":"return ("}"#,
+            vec!["filters.script TL0320 Error", "filters.data[0].template TL0319 Error"],
         ),
         (
             r#"{"data":[],"dataLogicalOperator":"OR"}"#,
@@ -159,12 +159,12 @@ fn every_mistake_is_found_with_its_place() {
 }
 
 #[test]
-fn under_or_a_filter_must_be_given_and_a_transform_is_not_there_yet() {
+fn under_or_a_filter_must_be_given() {
     let (_, problems) = Filter::compile(&dependency(
-        r#"{"filtersLogicalOperator":"or","filters":{},"transform":{"jq":".","script":""}}"#,
+        r#"{"filtersLogicalOperator":"or","filters":{},"transform":{"jq":"{","script":""}}"#,
     ));
     let lines: Vec<_> = problems.iter().map(|p| format!("{} {}", p.path, p.code)).collect();
-    assert_eq!(lines, ["transform.jq TL0301", "filters TL0316"]);
+    assert_eq!(lines, ["transform.jq TL0320", "filters TL0316"]);
 }
 
 #[test]

@@ -382,7 +382,7 @@ impl Compiler {
             ("input" | "inputs", []) => return Err("there is no further input".to_owned()),
             _ => {}
         }
-        if let Some(place) = self.from_library(name, count)? {
+        if let Some(place) = self.library_function(name, count)? {
             return self.invoke(place, None, arguments);
         }
         if name == "_range" {
@@ -395,7 +395,7 @@ impl Compiler {
     }
 
     /// The place of a function of the library, which is compiled when it is first used.
-    fn from_library(&mut self, name: &str, count: usize) -> Result<Option<Place>, String> {
+    fn library_function(&mut self, name: &str, count: usize) -> Result<Option<Place>, String> {
         if name == "_modify" || name == "_assign" {
             return Ok(Some(self.built_in_update(name == "_modify")));
         }

@@ -195,7 +195,6 @@ impl Compiler {
         Ok(())
     }
 
-    #[expect(clippy::too_many_lines, reason = "a case for each kind")]
     fn statement(&mut self, statement: &Statement) -> Compiled {
         self.current().line = statement.line;
         match &statement.kind {

@@ -131,12 +131,12 @@ pub(super) fn integer(text: &str, base: u32) -> Option<f64> {
     let (base, digits) = match base {
         0 => {
             let lower = digits.to_ascii_lowercase();
-            if lower.starts_with("0x") {
-                (16, lower[2..].to_owned())
-            } else if lower.starts_with("0b") {
-                (2, lower[2..].to_owned())
-            } else if lower.starts_with("0o") {
-                (8, lower[2..].to_owned())
+            if let Some(digits) = lower.strip_prefix("0x") {
+                (16, digits.to_owned())
+            } else if let Some(digits) = lower.strip_prefix("0b") {
+                (2, digits.to_owned())
+            } else if let Some(digits) = lower.strip_prefix("0o") {
+                (8, digits.to_owned())
             } else if lower.len() > 1 && lower.starts_with('0') {
                 (8, lower[1..].to_owned())
             } else {

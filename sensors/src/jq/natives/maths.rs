@@ -126,7 +126,7 @@ fn ldexp(value: f64, exponent: f64) -> f64 {
 
 fn logb(value: f64) -> f64 {
     match value {
-        value if value == 0.0 => f64::NEG_INFINITY,
+        0.0 => f64::NEG_INFINITY,
         value if value.is_infinite() => f64::INFINITY,
         value if value.is_nan() => value,
         value => f64::from(libm::ilogb(value)),

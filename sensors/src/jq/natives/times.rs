@@ -195,7 +195,6 @@ enum Fill {
     None,
 }
 
-#[expect(clippy::too_many_lines, reason = "a case for each directive")]
 fn push(out: &mut String, format: &str, moment: Moment) {
     let parts = moment.parts();
     let mut chars = format.chars();
