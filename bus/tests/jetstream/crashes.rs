@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tripline_bus::Revision;
 use tripline_bus::jetstream::OpenOptions;
-use tripline_testbed::{Nats, NatsCluster};
+use tripline_testbed::{Nats, NatsCluster, Toxiproxy};
 
 use super::*;
 
@@ -177,6 +177,45 @@ async fn a_silent_server_is_noticed_and_gone_on_with() {
     append_until_stored(&*bus, Log::Events, vec![with_id("b", "b"), with_id("c", "c")]).await;
     assert_eq!(read_all(&*bus, Log::Events).await, ["a", "b", "c"]);
     until("no more trouble", async || bus.troubles().is_empty().then_some(())).await;
+}
+
+/// What was asked for is stored, and the answer never comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_whose_answer_was_lost_is_stored_once_and_answered() {
+    let nats = Nats::start().unwrap();
+    let toxiproxy = Toxiproxy::start().unwrap();
+    let proxy = toxiproxy.proxy(nats.address()).unwrap();
+    let options = options(&format!("nats://{}", proxy.address()));
+    let bus = open(&options).await;
+    bus.append(Log::Events, vec![with_id("a", "a")]).await.unwrap();
+    let revision = bus.put("k", "1".into(), Revision::ABSENT).await.unwrap();
+    let watcher = OpenOptions { url: nats.url(), owner: None, ..options.clone() };
+    let watcher = open(&watcher).await;
+    proxy.swallow_answers().unwrap();
+    let mut waiting = Vec::new();
+    for text in ["b", "c", "d"] {
+        let (bus, append) = (Arc::clone(&bus), Append { dedup: None, record: text.into() });
+        waiting.push(tokio::spawn(async move { bus.append(Log::Events, vec![append]).await }));
+    }
+    let put = tokio::spawn({
+        let bus = Arc::clone(&bus);
+        async move { bus.put("k", "2".into(), revision).await }
+    });
+    until("all of it is stored", async || {
+        let next = watcher.extent(Log::Events).await.ok()?.next.sequence;
+        let value = watcher.get("k").await.ok()??.value;
+        (next == 5 && value == "2").then_some(())
+    })
+    .await;
+    proxy.restore().unwrap();
+    for answer in waiting {
+        assert!(!answer.await.unwrap().unwrap()[0].duplicate);
+    }
+    let put = put.await.unwrap().unwrap();
+    assert_eq!(bus.get("k").await.unwrap().unwrap().revision, put);
+    let mut records = read_all(&*bus, Log::Events).await;
+    records.sort();
+    assert_eq!(records, ["a", "b", "c", "d"]);
 }
 
 /// Two that append at the same time, as a daemon and `publish` may.

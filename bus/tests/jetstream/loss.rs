@@ -60,13 +60,50 @@ async fn a_stream_that_is_made_again_is_not_mistaken_for_the_old_one() {
     let config = context.get_stream(&stream).await.unwrap().cached_info().config.clone();
     context.delete_stream(&stream).await.unwrap();
     context.create_stream(config).await.unwrap();
+    for _ in 0..3 {
+        let subject = format!("{}.events", options.prefix);
+        context.publish(subject, "somebody else's".into()).await.unwrap().await.unwrap();
+    }
     says_lost(&bus, &positions).await;
+    context.get_stream(&stream).await.unwrap().purge().await.unwrap();
     drop(bus);
     let bus = open(&options).await;
     let read = bus.read(Log::Events, positions[0], 1).await;
     assert!(matches!(read, Err(ReadError::OtherIncarnation { .. })), "{read:?}");
     bus.append(Log::Events, vec![with_id("a", "new")]).await.unwrap();
     assert_eq!(read_all(&*bus, Log::Events).await, ["new"]);
+}
+
+/// As a copy of a message is that comes late.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_that_does_not_begin_where_the_log_ends_does_not_count() {
+    let nats = Nats::start().unwrap();
+    let options = options(&nats.url());
+    let (bus, _) = with_three(&options).await;
+    let context = client(&nats).await;
+    let stream = context.get_stream(format!("{}-events", options.prefix)).await.unwrap();
+    let block = stream.get_raw_message(1).await.unwrap().payload;
+    let publish = async || {
+        let subject = format!("{}.events", options.prefix);
+        context.publish(subject, block.clone()).await.unwrap().await.unwrap();
+    };
+    publish().await;
+    let stored = bus.append(Log::Events, vec![with_id("d", "d")]).await.unwrap();
+    assert_eq!(stored[0].position.sequence, 4);
+    publish().await;
+    drop(bus);
+    let bus = open(&options).await;
+    assert_eq!(bus.extent(Log::Events).await.unwrap().next.sequence, 5);
+    bus.append(Log::Events, vec![with_id("e", "e")]).await.unwrap();
+    assert_eq!(read_all(&*bus, Log::Events).await, ["a", "b", "c", "d", "e"]);
+    // So much that the first ones are not in memory any more, and are read again.
+    let large = vec![Append { dedup: None, record: vec![b'l'; 5 << 20].into() }];
+    for _ in 0..5 {
+        bus.append(Log::Events, large.clone()).await.unwrap();
+    }
+    let records = read_all(&*bus, Log::Events).await;
+    assert_eq!(records[..5], ["a", "b", "c", "d", "e"]);
+    assert_eq!(records.len(), 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
