@@ -33,8 +33,8 @@ const BATCH: usize = 20;
 const WELL_TO_KILL: std::ops::Range<u64> = 20..400;
 /// How long a server is away, in milliseconds.
 const AWAY: std::ops::Range<u64> = 0..300;
-/// How long the last daemon may take for what is left. A message that a dead daemon had is
-/// given to the next one after half a minute.
+/// How long the last daemon may take for what is left. A message of SQS that a dead daemon had
+/// is given to the next one after two minutes.
 const SETTLE: Duration = Duration::from_secs(180);
 
 fn number(variable: &str, default: u64) -> u64 {

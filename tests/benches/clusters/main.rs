@@ -92,7 +92,11 @@ async fn by_client(kube: &KubeApi, arguments: &Arguments, turn: u32) -> anyhow::
     let began = Instant::now();
     let creates = (0..arguments.workflows).map(|number| {
         let (api, object) = (api.clone(), object(&format!("bare-{turn}-{number}")));
-        async move { api.create(&PostParams::default(), &serde_json::from_value(object)?).await.map_err(anyhow::Error::from) }
+        async move {
+            api.create(&PostParams::default(), &serde_json::from_value(object)?)
+                .await
+                .map_err(anyhow::Error::from)
+        }
     });
     let mut creates = futures_util::stream::iter(creates).buffer_unordered(arguments.in_flight);
     while let Some(created) = creates.next().await {
@@ -187,7 +191,8 @@ async fn by_daemon(
 async fn has_created(daemon: &Daemon, workflows: u64) -> anyhow::Result<()> {
     let (mut last, mut since) = (0, Instant::now());
     loop {
-        let created = daemon.metric("argo_events_action_triggered_total").await.unwrap_or(0.0) as u64;
+        let created =
+            daemon.metric("argo_events_action_triggered_total").await.unwrap_or(0.0) as u64;
         if created >= workflows {
             return Ok(());
         }

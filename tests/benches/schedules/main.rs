@@ -52,7 +52,7 @@ fn definition(number: usize, cron: &str) -> (Definition, Value) {
     });
     let json = object.to_string();
     let name = Kind::Schedule.source_of(&ObjectName::new("bench", format!("s-{number}")));
-    (Definition { name, hash: DefinitionHash::of(&json), json }, object)
+    (Definition { name, hash: DefinitionHash::of(&json), json: json.into() }, object)
 }
 
 /// Resident memory in MiB, and the time of the processor in milliseconds.
