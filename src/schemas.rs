@@ -148,7 +148,7 @@ pub fn sample_event(kind: &str) -> Option<Value> {
             }},
             "body": {"action": "completed"},
         }),
-        "pubsub" => json!({
+        "pubSub" => json!({
             "id": "11471",
             "body": {"action": "completed"},
             "attributes": {"correlation-id": "build-4711"},

@@ -99,11 +99,10 @@ fn index(workflow: &mut Value, name: &str) -> Result<usize, Vec<String>> {
     if !elsewhere && !of_entrypoint.iter().any(|of| of == name) {
         return Err(given.into_iter().chain(of_entrypoint).collect());
     }
-    let spec = below(workflow, "spec");
-    let list = below(spec, "arguments");
-    let Some(fields) = list.as_object_mut() else { return Err(given) };
-    let list = fields.entry("parameters").or_insert_with(|| json!([]));
-    if list.is_null() {
+    let list = below(workflow, "spec").and_then(|spec| below(spec, "arguments"));
+    let list = list.and_then(|arguments| below(arguments, "parameters"));
+    let Some(list) = list else { return Err(given) };
+    if list.as_object().is_some_and(Map::is_empty) {
         *list = json!([]);
     }
     let Some(list) = list.as_array_mut() else { return Err(given) };
@@ -127,11 +126,13 @@ fn parameters(list: Option<&Value>) -> Vec<String> {
     list.map(|of| of["name"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-fn below<'v>(value: &'v mut Value, key: &str) -> &'v mut Value {
-    if !value.is_object() {
-        *value = Value::Object(Map::new());
+/// What stands below `key`, a mapping where it is missing; none where `value` is no mapping.
+fn below<'v>(value: &'v mut Value, key: &str) -> Option<&'v mut Value> {
+    let below = value.as_object_mut()?.entry(key).or_insert(Value::Null);
+    if below.is_null() {
+        *below = Value::Object(Map::new());
     }
-    &mut value[key]
+    Some(below)
 }
 
 /// Where a value comes from: a path in the event, where there is one dependency, or a source
@@ -247,5 +248,9 @@ mod tests {
         let placed = place(&json!({"x": "$.a"}), Some(&mut workflow), "submit", &["a"], &at);
         assert!(placed.problems.is_empty());
         assert_eq!(workflow["spec"]["arguments"]["parameters"][0]["name"], "x");
+        for mut odd in [json!({"spec": 1}), json!(1), json!({"spec": {"arguments": "x"}})] {
+            let placed = place(&json!({"x": "$.a"}), Some(&mut odd), "submit", &["a"], &at);
+            assert_eq!(placed.problems.len(), 1, "{odd}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! definitions and never changes either. `plan/head` names the newest plan, and moves by
 //! compare-and-swap. From which record on a plan is in force stands in the EVENTS log.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,6 +26,60 @@ pub struct Listing {
     pub number: u64,
     /// Its sensors and their definitions, in the order of the names.
     pub sensors: Vec<(ObjectName, DefinitionHash)>,
+}
+
+/// How a plan is stored: whole, or as what is other than in the plan before it. With ten
+/// thousand sensors a plan is a megabyte, and most changes are of one.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Whole(Listing),
+    Change(Change),
+}
+
+/// What is other than in the plan before.
+#[derive(Serialize, Deserialize)]
+struct Change {
+    v: u32,
+    number: u64,
+    /// Sensors that are new or have another definition.
+    changed: Vec<(ObjectName, DefinitionHash)>,
+    /// Sensors that are gone.
+    removed: Vec<ObjectName>,
+}
+
+impl Stored {
+    /// Each so many plans one is whole: what bounds how many are read for one.
+    const WHOLE_EVERY: u64 = 64;
+
+    fn new(before: &Listing, next: &Listing) -> Self {
+        let old: BTreeMap<_, _> = before.sensors.iter().map(|(name, hash)| (name, hash)).collect();
+        let new: BTreeMap<_, _> = next.sensors.iter().map(|(name, hash)| (name, hash)).collect();
+        let changed: Vec<_> = next
+            .sensors
+            .iter()
+            .filter(|(name, hash)| old.get(name) != Some(&hash))
+            .cloned()
+            .collect();
+        let removed: Vec<_> =
+            old.keys().filter(|name| !new.contains_key(*name)).map(|name| (*name).clone()).collect();
+        let small = (changed.len() + removed.len()) * 2 < next.sensors.len();
+        if next.number % Self::WHOLE_EVERY == 1 || !small {
+            return Self::Whole(next.clone());
+        }
+        Self::Change(Change { v: FORMAT, number: next.number, changed, removed })
+    }
+}
+
+impl Change {
+    fn apply(&self, listing: &mut Listing) {
+        let all = std::mem::take(&mut listing.sensors);
+        let mut all: BTreeMap<_, _> = all.into_iter().collect();
+        self.removed.iter().for_each(|name| drop(all.remove(name)));
+        all.extend(self.changed.iter().cloned());
+        listing.number = self.number;
+        listing.sensors = all.into_iter().collect();
+    }
 }
 
 /// A definition to be kept.
@@ -92,10 +147,10 @@ pub async fn publish(bus: &dyn Bus, definitions: &[Definition]) -> Result<Listin
             .await?;
         }
         let next = Listing { v: FORMAT, number: newest.number + 1, sensors: sensors.clone() };
-        let json = serde_json::to_string(&next)?;
         // A crash may have left a plan of this number that nothing names.
-        overwrite(bus, &plan_key(next.number), &json).await?;
-        match bus.put(HEAD, Bytes::from(json), revision).await {
+        let stored = serde_json::to_string(&Stored::new(&newest, &next))?;
+        overwrite(bus, &plan_key(next.number), &stored).await?;
+        match bus.put(HEAD, Bytes::from(serde_json::to_string(&next)?), revision).await {
             Ok(_) => return Ok(next),
             Err(WriteError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
@@ -108,9 +163,21 @@ pub async fn load(bus: &dyn Bus, number: u64) -> Result<Listing, PlanError> {
     if number == 0 {
         return Ok(Listing::default());
     }
-    let key = plan_key(number);
-    let entry = bus.get(&key).await?.ok_or(PlanError::Missing(key))?;
-    Ok(serde_json::from_slice(&entry.value)?)
+    let (mut next, mut changes) = (number, Vec::new());
+    loop {
+        let key = plan_key(next);
+        let entry = bus.get(&key).await?.ok_or(PlanError::Missing(key))?;
+        match serde_json::from_slice(&entry.value)? {
+            Stored::Change(change) => {
+                next = change.number.saturating_sub(1);
+                changes.push(change);
+            }
+            Stored::Whole(mut listing) => {
+                changes.iter().rev().for_each(|change| change.apply(&mut listing));
+                return Ok(listing);
+            }
+        }
+    }
 }
 
 /// The definition of that hash.
@@ -137,5 +204,53 @@ async fn overwrite(bus: &dyn Bus, key: &str, value: &str) -> Result<(), PlanErro
     match bus.put(key, Bytes::copy_from_slice(value.as_bytes()), revision).await {
         Ok(_) | Err(WriteError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tripline_bus::memory::{MemoryBus, MemoryStore};
+
+    use super::*;
+
+    fn definitions(versions: &[(usize, usize)]) -> Vec<Definition> {
+        let definition = |(n, version): &(usize, usize)| {
+            let json = format!(r#"{{"sensor":{n},"version":{version}}}"#);
+            Definition {
+                name: ObjectName::new("ci", format!("s-{n:03}")),
+                hash: DefinitionHash::of(&json),
+                json: json.into(),
+            }
+        };
+        versions.iter().map(definition).collect()
+    }
+
+    /// Sensors come, change and go, one at a time, over many plans.
+    #[tokio::test]
+    async fn each_plan_reads_back_as_it_was_published() {
+        let bus = MemoryBus::new(MemoryStore::new(1));
+        let mut published = vec![Listing::default()];
+        let mut versions: Vec<(usize, usize)> = (0..50).map(|n| (n, 0)).collect();
+        for step in 0..150 {
+            match step % 3 {
+                0 => versions[step % 40].1 += step + 1,
+                1 => drop(versions.remove(step % 40)),
+                _ => versions.push((100 + step, 0)),
+            }
+            published.push(publish(&bus, &definitions(&versions)).await.unwrap());
+        }
+        for listing in &published {
+            assert_eq!(&load(&bus, listing.number).await.unwrap(), listing);
+        }
+        assert_eq!(&newest(&bus).await.unwrap(), published.last().unwrap());
+        let bytes = |number| {
+            let (bus, key) = (&bus, plan_key(number));
+            async move { bus.get(&key).await.unwrap().unwrap().value.len() }
+        };
+        assert!(bytes(1).await > 2_000, "whole");
+        assert!(bytes(2).await < 300, "what is other");
+        assert!(bytes(65).await > 2_000, "whole again");
+        let same = publish(&bus, &definitions(&versions)).await.unwrap();
+        assert_eq!(same.number, 150, "nothing changes, and there is no new plan");
     }
 }
