@@ -44,10 +44,7 @@ mod tests {
         let text = |text: &str| text.to_owned();
         let routes = Routes {
             default: Some(text("staging")),
-            namespaces: BTreeMap::from([
-                (text("ci"), text("build")),
-                (text("dev"), text("local")),
-            ]),
+            namespaces: BTreeMap::from([(text("ci"), text("build")), (text("dev"), text("local"))]),
             sensors: BTreeMap::from([(ObjectName::new("ci", "deploy"), text("prod"))]),
         };
         for (namespace, sensor, expected) in [

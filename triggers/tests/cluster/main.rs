@@ -1,5 +1,10 @@
 //! Workflows and objects in a real API server.
 
+#![cfg_attr(
+    feature = "kubernetes",
+    expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")
+)]
+
 #[cfg(feature = "kubernetes")]
 mod changing;
 #[cfg(feature = "kubernetes")]
