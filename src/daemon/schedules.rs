@@ -101,7 +101,11 @@ impl Shared {
 }
 
 /// The nominal times of a period, the first ones, and how many there are.
-fn ticks_in(compiled: &CompiledSchedule, start: Timestamp, end: Timestamp) -> (Vec<Timestamp>, u64) {
+fn ticks_in(
+    compiled: &CompiledSchedule,
+    start: Timestamp,
+    end: Timestamp,
+) -> (Vec<Timestamp>, u64) {
     let before = start.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or(start);
     let all = compiled.definition.times.ticks_after(before);
     let mut all = all.take_while(|tick| *tick <= end).take(COUNTED_MAX);

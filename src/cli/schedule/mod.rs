@@ -287,7 +287,12 @@ fn order(one: OneArgs, request: Request) -> Answer {
             output.json(&answer)?;
         } else {
             let schedule = &answer.schedule;
-            output.line(format_args!("{} {}: {}", schedule.kind, schedule.name, state(schedule)))?;
+            output.line(format_args!(
+                "{} {}: {}",
+                schedule.kind,
+                schedule.name,
+                state(schedule)
+            ))?;
         }
         Ok(Exit::Done)
     })
@@ -316,7 +321,9 @@ fn backfill(args: BackfillArgs) -> impl AsyncFnOnce(&Backend, &mut Output) -> An
         let runs = answer.count.min(args.max.unwrap_or(u64::MAX));
         match answer.dry_run {
             true => output.line(format_args!("{runs} runs would be started"))?,
-            false => output.line(format_args!("{runs} runs are started, one after another as the policy says"))?,
+            false => output.line(format_args!(
+                "{runs} runs are started, one after another as the policy says"
+            ))?,
         }
         Ok(Exit::Done)
     }

@@ -63,7 +63,9 @@ pub(super) fn next(args: &NextArgs) -> Result<Exit, CommandError> {
     let from = args.from.map_or(now, |when| when.before(now));
     let (schedules, sound) = schedules(args)?;
     if schedules.is_empty() {
-        return Err(ControlError::NotFound("there is no such schedule in these files".into()).into());
+        return Err(
+            ControlError::NotFound("there is no such schedule in these files".into()).into()
+        );
     }
     let colour = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
     let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());

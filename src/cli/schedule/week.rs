@@ -15,7 +15,11 @@ const COUNTED_MAX: usize = 100_000;
 
 /// The week from `from` on, a line for each day, in the zone of the schedules if they agree
 /// on one, else in UTC. Each cell is half an hour on the clock.
-pub(super) fn picture(schedules: &[Arc<CompiledSchedule>], from: Timestamp, colour: bool) -> String {
+pub(super) fn picture(
+    schedules: &[Arc<CompiledSchedule>],
+    from: Timestamp,
+    colour: bool,
+) -> String {
     let zone = common_zone(schedules);
     let first = from.to_zoned(zone.clone()).date();
     let last = first.saturating_add(6.days());
@@ -28,8 +32,8 @@ pub(super) fn picture(schedules: &[Arc<CompiledSchedule>], from: Timestamp, colo
                 break;
             }
             let day = local.date().since(first).map_or(0, |span| span.get_days());
-            let cell = usize::from(local.hour().unsigned_abs()) * 2
-                + usize::from(local.minute() >= 30);
+            let cell =
+                usize::from(local.hour().unsigned_abs()) * 2 + usize::from(local.minute() >= 30);
             if let Some(count) = usize::try_from(day).ok().and_then(|day| counts.get_mut(day)) {
                 count[cell] = count[cell].saturating_add(1);
             }
@@ -81,7 +85,10 @@ fn draw(
         let _ = writeln!(text, "  {sum}{}", change_on(date, zone));
     }
     let name = zone.iana_name().unwrap_or("UTC");
-    let _ = writeln!(text, "\n{name}; a cell is half an hour: ▁ 1  ▂ 2-3  ▄ 4-9  ▆ 10-99  █ 100 or more");
+    let _ = writeln!(
+        text,
+        "\n{name}; a cell is half an hour: ▁ 1  ▂ 2-3  ▄ 4-9  ▆ 10-99  █ 100 or more"
+    );
     text
 }
 
