@@ -9,5 +9,7 @@ mod index;
 mod interleaving;
 #[path = "evaluator/replay.rs"]
 mod replay;
+#[path = "evaluator/targets.rs"]
+mod targets;
 #[path = "evaluator/world.rs"]
 mod world;
