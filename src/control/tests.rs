@@ -187,6 +187,16 @@ async fn listings_traces_and_letters_come_over_the_socket() {
 }
 
 #[tokio::test]
+async fn a_sensor_is_looked_at_and_cleared() {
+    let served = Served::new(Logs::new()).await;
+    let name = tripline_event::ObjectName::new("ci", "deploy/x");
+    let unknown = served.backend.sensor(&name).await.unwrap_err();
+    assert!(matches!(&unknown, ControlError::NotFound(text) if text.contains("ci/deploy/x")));
+    let request = ClearRequest { sensor: name, dependency: None, reason: Some("why".into()) };
+    assert_eq!(served.backend.clear(&request).await.unwrap().position, Position::new(1, 7));
+}
+
+#[tokio::test]
 async fn a_listing_that_follows_ends_when_the_daemon_does() {
     let mut logs = Logs::new();
     logs.event("builds", "e-1", "c").await;

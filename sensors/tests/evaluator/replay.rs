@@ -209,3 +209,45 @@ fn who_holds_the_same_event_shares_it() {
         assert!(held.iter().all(|other| Arc::ptr_eq(&other.event, &held[0].event)));
     }
 }
+
+/// What an operator clears is held no more, and what completes the condition then is new.
+#[test]
+fn what_is_cleared_is_held_no_more() {
+    let spec = serde_json::json!({
+        "dependencies": [
+            {"name": "d0", "eventSourceName": "s", "eventName": "one"},
+            {"name": "d1", "eventSourceName": "s", "eventName": "two"},
+            {"name": "d2", "eventSourceName": "s", "eventName": "three"},
+        ],
+        "triggers": [{"template": {"name": "t", "log": {}}}],
+    });
+    let plans = vec![Arc::new(Plan::new(1, vec![sensor("s0", &spec).unwrap()]))];
+    let event = |name: &str, id: &str| {
+        Entry::Record(EventsRecord::Event(world::event("s", name, id, at(0), Some("{}"))))
+    };
+    let clear = |sensor: &str, dependency: Option<&str>| {
+        Entry::Record(EventsRecord::Clear {
+            sensor: ObjectName::new("ci", sensor),
+            dependency: dependency.map(str::to_owned),
+            at: at(0),
+        })
+    };
+    for (cleared, expected) in [
+        (clear("s0", None), vec![]),
+        (clear("s0", Some("d0")), vec!["d1"]),
+        (clear("s0", Some("d2")), vec!["d0", "d1"]),
+        (clear("other", None), vec!["d0", "d1"]),
+    ] {
+        let mut run = Run::new(&plans);
+        for (index, entry) in [event("one", "a"), event("two", "b"), cleared].iter().enumerate() {
+            assert!(run.step(index, entry).is_empty());
+        }
+        let state = run.evaluator.state();
+        let held = state.held(&ObjectName::new("ci", "s0"), "t");
+        let names: Vec<&str> =
+            held.into_iter().flat_map(|held| held.keys()).map(|n| &**n).collect();
+        assert_eq!(names, expected);
+        let fires = !run.step(3, &event("three", "c")).is_empty();
+        assert_eq!(fires, expected.len() == 2);
+    }
+}
