@@ -21,7 +21,10 @@ impl Loader<'_> {
             for (index, dependency) in sensor.dependencies.iter().enumerate() {
                 let Some(kind) = self.kind_with_text_body(&dependency.key) else { continue };
                 let Some(written) = written(&loaded.definition.json, index) else { continue };
-                let Some(filters) = &written.filters else { continue };
+                // What a transform makes of the text is not known.
+                let (Some(filters), None) = (&written.filters, &written.transform) else {
+                    continue;
+                };
                 let at = FieldPath::root().key("spec").key("dependencies").index(index);
                 let at = at.key("filters");
                 let data = filters.data.iter().flatten().enumerate().map(|(number, filter)| {
@@ -105,10 +108,15 @@ spec:
       eventName: text
       filters:
         data: [{path: body.ok, type: bool, value: ['true']}, {path: body, type: string, value: [x]}]
-        exprs: [{expr: n > 1, fields: [{path: body.n, name: n}]}]
+        exprs: [{expr: size > 1, fields: [{path: body.size, name: size}]}]
     - name: two
       eventSourceName: queue
       eventName: json
+      filters: {data: [{path: body.ok, type: bool, value: ['true']}]}
+    - name: three
+      eventSourceName: queue
+      eventName: text
+      transform: {jq: '{body: .body | fromjson}'}
       filters: {data: [{path: body.ok, type: bool, value: ['true']}]}
   triggers: [{template: {name: t, log: {}}}]
 ";
