@@ -5,7 +5,7 @@ use tripline_bus::memory::Faults;
 use tripline_event::{Cause, OutcomeKind};
 
 use super::world::{Answer, World};
-use crate::executor::Limits;
+use crate::executor::{Limits, Recovered};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -111,6 +111,49 @@ async fn after_a_restart_an_attempted_action_is_carried_out_as_uncertain() {
     let told = world.told().await;
     assert_eq!(told.iter().filter(|told| told.starts_with("attempted")).count(), 2, "{told:?}");
     assert_eq!(world.open().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_did_nothing_leaves_nothing_to_look_for() {
+    let mut world = World::new();
+    world.answers("e0", &[Answer::NotDone, Answer::NotDone, Answer::Succeed]);
+    // What an earlier attempt may have done stays open, whatever those after it did.
+    world.answers("e1", &[Answer::Retry, Answer::NotDone, Answer::Succeed]);
+    world.run();
+    for event in ["e0", "e1"] {
+        let decided = world.decide_with("submit", event, "{}", |of| of.attempted = true).await;
+        world.offer(decided);
+    }
+    world.pass(60 * SECOND).await;
+    let seen = world.seen();
+    let mut seen: Vec<_> =
+        seen.iter().map(|seen| (seen.event.as_str(), seen.attempt, seen.uncertain)).collect();
+    seen.sort_unstable();
+    let expected = [
+        ("e0", 1, false),
+        ("e0", 2, false),
+        ("e0", 3, false),
+        ("e1", 1, false),
+        ("e1", 2, true),
+        ("e1", 3, true),
+    ];
+    assert_eq!(seen, expected);
+    // The attempts after it are on record again: a crash then leaves it open.
+    let told = world.told().await;
+    let attempted = told.iter().filter(|told| told.starts_with("attempted"));
+    assert_eq!(attempted.collect::<Vec<_>>(), ["attempted 2", "attempted 3"], "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_an_action_of_which_nothing_was_done_is_as_new() {
+    let mut world = World::new();
+    let decided = world.decide_with("submit", "e0", "{}", |of| of.attempted = true).await;
+    world.recover_as(decided, Recovered { prior_attempts: 2, untouched: true });
+    world.run();
+    world.pass(SECOND).await;
+    let seen = world.seen();
+    assert_eq!((seen[0].attempt, seen[0].uncertain), (3, false));
+    assert_eq!(world.told().await, ["attempted 3", "succeeded 3"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,6 +43,8 @@ impl Clock for VirtualClock {
 pub(super) enum Answer {
     Succeed,
     SucceedAfter(Duration),
+    /// Nothing was done.
+    NotDone,
     Retry,
     RetryAfter(Duration),
     Refuse(Cause),
@@ -114,6 +116,9 @@ impl Trigger for Target {
                 Answer::SucceedAfter(wait) => {
                     tokio::time::sleep(wait).await;
                     Ok(TargetResult::Logged)
+                }
+                Answer::NotDone => {
+                    Err(TriggerError::NotDone { reason: "refused".into(), after: None })
                 }
                 Answer::Retry => Err(TriggerError::Retry { reason: "503".into(), after: None }),
                 Answer::RetryAfter(after) => {
@@ -308,8 +313,12 @@ impl World {
     }
 
     /// Hands an action over as one that was read back at a start.
-    pub(super) fn recover(&self, (position, action): (Position, Action), prior_attempts: u32) {
-        let recovered = Some(Recovered { prior_attempts, untouched: false });
+    pub(super) fn recover(&self, decided: (Position, Action), prior_attempts: u32) {
+        self.recover_as(decided, Recovered { prior_attempts, untouched: false });
+    }
+
+    pub(super) fn recover_as(&self, (position, action): (Position, Action), recovered: Recovered) {
+        let recovered = Some(recovered);
         let action = Arc::new(action);
         self.executor.offer(Decided { position, action, events: None, recovered });
     }
