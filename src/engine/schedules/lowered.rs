@@ -10,6 +10,7 @@ use tripline_config::{Dialect, FieldPath, Problem, Step, decode};
 use tripline_event::{DefinitionHash, ObjectName};
 use tripline_schedules::cron_workflow::{self, CronWorkflowSpec, Metadata};
 use tripline_schedules::definition::Definition;
+use tripline_schedules::policy::OverlapPolicy;
 use tripline_schedules::schedule::{self, ScheduleResource};
 use tripline_schedules::spec::SpecError;
 
@@ -192,10 +193,37 @@ fn of_cron_workflow(
         // A submission that fails is tried again as long as it may be late.
         trigger["expiresAfter"] = json!(format!("{}s", deadline.max(60)));
     }
-    json!({
-        "dependencies": dependencies(&Kind::CronWorkflow.source_of(&object)),
-        "triggers": [trigger],
-    })
+    let source = Kind::CronWorkflow.source_of(&object);
+    let mut dependencies = dependencies(&source);
+    let mut triggers = vec![trigger];
+    if definition.policies.overlap == OverlapPolicy::Replace {
+        // With a second dependency each trigger says which one it waits for.
+        triggers[0]["template"]["conditions"] = json!(DEPENDENCY);
+        triggers.push(stop(&metadata.namespace));
+        if let Some(dependencies) = dependencies.as_array_mut() {
+            let stop = json!({
+                "name": events::STOP,
+                "eventSourceName": source.name,
+                "eventName": events::STOP,
+            });
+            dependencies.push(stop);
+        }
+    }
+    json!({"dependencies": dependencies, "triggers": triggers})
+}
+
+/// Terminates the workflow of a run that another one replaces.
+fn stop(namespace: &str) -> Value {
+    let name = json!({"dependencyName": events::STOP, "dataKey": "workflowName"});
+    json!({"template": {"name": events::STOP, "conditions": events::STOP, "argoWorkflow": {
+        "operation": "terminate",
+        "source": {"resource": {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Workflow",
+            "metadata": {"namespace": namespace, "name": ""},
+        }},
+        "parameters": [{"src": name, "dest": "metadata.name"}],
+    }}})
 }
 
 /// What a tick of a Schedule does, and `spec` of the sensor, if there is one.
