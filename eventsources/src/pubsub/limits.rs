@@ -32,5 +32,6 @@ pub const SILENCE: Duration = Duration::from_secs(15 * 60);
 /// How long acknowledgements may take that are under way when the source stops.
 pub const FLUSH: Duration = Duration::from_secs(10);
 /// How long the service leaves a message to this source before it delivers it again; extended
-/// for as long as the message is held, up to an hour.
-pub const LEASE: Duration = Duration::from_secs(60);
+/// for as long as the message is held, up to an hour. What a daemon held that was killed comes
+/// again after this time.
+pub const LEASE: Duration = Duration::from_secs(20);

@@ -251,22 +251,47 @@ async fn a_message_is_acknowledged_after_it_is_durable_and_given_back_where_it_i
     assert_eq!(left_over(&server).await, Vec::<String>::new(), "it was acknowledged");
 }
 
+/// Runs a source whose event bus does not answer beside one that takes everything, and returns
+/// the first when the other has got all of `messages`: what it holds then is all that it asks
+/// for. Their subscriptions are without ordering, so that all of a key come at a time.
+async fn held(server: &Server, messages: &[Message], change: fn(&mut PubSub)) -> World {
+    let config = |name: &str| json!({"subscriptionID": name, "topic": "builds"});
+    let closed = running(with(server, Dialect::Argo, config("closed"), change)).await;
+    closed.sink.open.send_replace(false);
+    let witness = running(argo(server, config("witness"))).await;
+    server.publish("builds", messages).unwrap();
+    first(&witness, messages.len()).await;
+    witness.shutdown().await;
+    closed
+}
+
 #[tokio::test]
-async fn a_message_waits_while_the_event_bus_does_not_take_it_and_nothing_more_is_asked_for() {
+async fn while_the_event_bus_does_not_answer_no_more_is_asked_for_than_may_be_held() {
     let server = server();
-    let world = World::new(NOW);
-    world.sink.open.send_replace(false);
-    let few = with(&server, Dialect::Argo, subscription(), |pubsub| pubsub.max_messages = 3);
-    assert_eq!(world.sources.apply(vec![few]), []);
     let messages: Vec<Message> = (0..20).map(|n| Message::new(n.to_string())).collect();
-    server.publish("builds", &messages).unwrap();
+    let world = held(&server, &messages, |pubsub| pubsub.max_messages = 3).await;
     eventually(|| *world.sink.waiting.borrow() == 3).await;
     world.sink.fail(unavailable(5));
     world.sink.open.send_replace(true);
     first(&world, 20).await;
     world.shutdown().await;
     assert_eq!(*world.sink.most_waiting.lock().unwrap(), 3);
-    assert_eq!(left_over(&server).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn of_each_key_one_message_at_a_time_is_brought_to_the_event_bus() {
+    let server = server();
+    let keyed = |n: usize| Message {
+        ordering_key: ["a", "b", "c"][n % 3].into(),
+        ..Message::new(n.to_string())
+    };
+    let messages: Vec<Message> = (0..60).map(keyed).collect();
+    let world = held(&server, &messages, |_| {}).await;
+    eventually(|| *world.sink.waiting.borrow() == 3).await;
+    world.sink.open.send_replace(true);
+    first(&world, 60).await;
+    world.shutdown().await;
+    assert_eq!(*world.sink.most_waiting.lock().unwrap(), 3);
 }
 
 #[tokio::test]
@@ -409,13 +434,16 @@ async fn a_subscription_with_exactly_once_delivery_is_acknowledged_too() {
 async fn a_source_that_stops_gives_back_what_was_not_taken() {
     let server = server();
     let world = running(argo(&server, subscription())).await;
-    world.sink.fail(unavailable(100_000));
+    world.sink.open.send_replace(false);
     let messages: Vec<Message> = (0..50).map(|n| Message::new(n.to_string())).collect();
     let mut ids = server.publish("builds", &messages).unwrap();
+    eventually(|| *world.sink.waiting.borrow() == 50).await;
+    world.sink.fail(unavailable(100_000));
+    world.sink.open.send_replace(true);
     eventually(|| !world.sources.status()[0].ready).await;
     world.shutdown().await;
     assert_eq!(world.sink.ids(), Vec::<String>::new());
-    // Had they not been given back, the emulator would wait for the end of their leases: 60 s.
+    // Had they not been given back, the emulator would wait for the end of their leases: 20 s.
     let world = running(argo(&server, subscription())).await;
     eventually(|| world.sink.ids().len() == 50).await;
     let mut taken = world.sink.ids();
