@@ -162,6 +162,8 @@ impl Subject {
     pub async fn finish(self, events: u64) -> anyhow::Result<Vec<(Log, u64)>> {
         let Process::Daemon(both) = self.process else { return Ok(Vec::new()) };
         let (place, daemon) = *both;
+        // The sink has all of them before the last outcomes are durable.
+        daemon.settled(SOON).await?;
         let sent = daemon.metric("argo_events_events_sent_total").await? as u64;
         ensure!(sent == events, "the metric of events says {sent}, sent were {events}");
         let done = triggered(&daemon).await?;
