@@ -155,8 +155,7 @@ pub(crate) fn routes(choice: &TargetChoice, configuration: &Configuration) -> Ro
             let name = cluster.name.clone();
             match &of.sensor {
                 Some(sensor) => {
-                    let sensor =
-                        tripline_event::ObjectName::new(&of.namespace, sensor.as_str());
+                    let sensor = tripline_event::ObjectName::new(&of.namespace, sensor.as_str());
                     routes.sensors.insert(sensor, name);
                 }
                 None => {
