@@ -67,6 +67,12 @@ impl EngineObserver for Watchers {
         }
     }
 
+    fn on_ticks(&self, events: &[Event]) {
+        for (key, count) in crate::engine::schedules::events::missed(events) {
+            self.on_missed(&key, count);
+        }
+    }
+
     fn on_missed(&self, key: &EventKey, count: u64) {
         self.metrics.on_missed(key, count);
         self.trouble.tell(&format!("event source {key}"), &format!("{count} ticks were missed"));

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tripline_event::{ActionId, ObjectName};
+use tripline_event::{ActionId, Event, EventKey, ObjectName};
 use tripline_schedules::policy::{OverlapPolicy, RunEnd, RunId, SkipReason};
 
 /// The CloudEvents type of all of them. No event source has it.
@@ -183,4 +183,16 @@ pub enum Request {
         /// The most runs.
         max: u64,
     },
+}
+
+/// Of these events those that tell of ticks that were missed and are not made up for: the key
+/// of the tick, and how many.
+pub fn missed(events: &[Event]) -> impl Iterator<Item = (EventKey, u64)> + '_ {
+    events.iter().filter(|event| event.key.name == SKIPPED).filter_map(|event| {
+        let skipped: Skipped = serde_json::from_slice(event.data.as_deref()?).ok()?;
+        let missed =
+            matches!(skipped.reason, SkipReason::CatchUpWindow | SkipReason::CatchUpLimit);
+        let key = EventKey { name: TICK.to_owned(), ..event.key.clone() };
+        missed.then_some((key, skipped.count))
+    })
 }
