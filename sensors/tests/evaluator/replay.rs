@@ -14,6 +14,7 @@ use super::world::{self, at, sensor};
 
 /// A record, or a change of plan.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are records")]
 enum Entry {
     Record(EventsRecord),
     Plan(usize),

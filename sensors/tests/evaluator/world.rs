@@ -219,6 +219,9 @@ pub fn data() -> impl Strategy<Value = Option<String>> {
     ]
 }
 
+/// The event's name, its id and its data.
+type Arrival = (&'static str, u8, Option<String>);
+
 /// Records one second apart: events, of which some repeat an id, and moments.
 pub fn records(most: usize) -> impl Strategy<Value = Vec<EventsRecord>> {
     let one = prop_oneof![
@@ -226,7 +229,7 @@ pub fn records(most: usize) -> impl Strategy<Value = Vec<EventsRecord>> {
         1 => Just(None),
     ];
     prop::collection::vec(one, 1..most).prop_map(|records| {
-        let record = |(index, record): (usize, Option<(&str, u8, Option<String>)>)| {
+        let record = |(index, record): (usize, Option<Arrival>)| {
             let at = at(i64::try_from(index).unwrap());
             match record {
                 Some((name, id, data)) => {
