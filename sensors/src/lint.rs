@@ -99,7 +99,7 @@ impl Lint<'_> {
             let count = parameters(document).len();
             if let Some(number) = number.filter(|number| *number >= count) {
                 let message =
-                    format!("the workflow declares {count} parameters, and none at {number}");
+                    format!("the workflow declares no parameter {number}, but {count}, from 0");
                 let problem = Problem::warning(codes::NOTHING_TO_SET, at, message);
                 self.problems.push(problem.help(declared(document)));
             }
