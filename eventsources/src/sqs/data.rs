@@ -41,7 +41,10 @@ mod tests {
 
     use super::*;
 
-    fn message(body: &str, attributes: &[(&str, &str, Option<&str>, Option<&[u8]>)]) -> Received {
+    /// Name, data type, text and bytes.
+    type Attribute<'a> = (&'a str, &'a str, Option<&'a str>, Option<&'a [u8]>);
+
+    fn message(body: &str, attributes: &[Attribute<'_>]) -> Received {
         let attributes = attributes.iter().map(|(name, data_type, text, binary)| {
             let value = MessageAttributeValue::builder()
                 .data_type(*data_type)
