@@ -61,8 +61,11 @@ impl Stored {
             .filter(|(name, hash)| old.get(name) != Some(&hash))
             .cloned()
             .collect();
-        let removed: Vec<_> =
-            old.keys().filter(|name| !new.contains_key(*name)).map(|name| (*name).clone()).collect();
+        let removed: Vec<_> = old
+            .keys()
+            .filter(|name| !new.contains_key(*name))
+            .map(|name| (*name).clone())
+            .collect();
         let small = (changed.len() + removed.len()) * 2 < next.sensors.len();
         if next.number % Self::WHOLE_EVERY == 1 || !small {
             return Self::Whole(next.clone());
