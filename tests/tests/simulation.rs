@@ -41,7 +41,15 @@ fn no_seed_loses_or_doubles_anything() {
     let (sum, runs) = (sum.into_inner().unwrap(), runs.into_inner());
     println!(
         "simulation: {runs} seeds, {} records, {} actions, {} duplicates, {} dead letters, {} crashes, {} plans, {} ticks, {} skipped, {} ends of runs",
-        sum.records, sum.actions, sum.duplicates, sum.dead_letters, sum.crashes, sum.plans, sum.ticks, sum.skipped, sum.ended
+        sum.records,
+        sum.actions,
+        sum.duplicates,
+        sum.dead_letters,
+        sum.crashes,
+        sum.plans,
+        sum.ticks,
+        sum.skipped,
+        sum.ended
     );
     if number("TRIPLINE_SEED").is_none() {
         assert!(

@@ -190,8 +190,7 @@ pub enum Request {
 pub fn missed(events: &[Event]) -> impl Iterator<Item = (EventKey, u64)> + '_ {
     events.iter().filter(|event| event.key.name == SKIPPED).filter_map(|event| {
         let skipped: Skipped = serde_json::from_slice(event.data.as_deref()?).ok()?;
-        let missed =
-            matches!(skipped.reason, SkipReason::CatchUpWindow | SkipReason::CatchUpLimit);
+        let missed = matches!(skipped.reason, SkipReason::CatchUpWindow | SkipReason::CatchUpLimit);
         let key = EventKey { name: TICK.to_owned(), ..event.key.clone() };
         missed.then_some((key, skipped.count))
     })

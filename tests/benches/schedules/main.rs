@@ -102,8 +102,7 @@ async fn main() -> anyhow::Result<()> {
             false => format!("{} 5 1 1 *", number % 60),
         };
         let (definition, object) = definition(number, &cron);
-        let (compiled, problems) =
-            definitions.compile(&definition.name, &definition.hash, &object);
+        let (compiled, problems) = definitions.compile(&definition.name, &definition.hash, &object);
         anyhow::ensure!(compiled.is_some(), "{problems:?}");
         all.push(definition);
     }
@@ -113,7 +112,10 @@ async fn main() -> anyhow::Result<()> {
     println!("schedules: {count}, put in force in {:.1} s", began.elapsed().as_secs_f64());
     tokio::time::sleep(Duration::from_secs(20)).await;
     let (memory, busy) = used()?;
-    println!("memory: {memory:.0} MiB, {:.2} KiB for each schedule", (memory - before) * 1024.0 / count as f64);
+    println!(
+        "memory: {memory:.0} MiB, {:.2} KiB for each schedule",
+        (memory - before) * 1024.0 / count as f64
+    );
     tokio::time::sleep(Duration::from_secs(30)).await;
     let (_, busy_then) = used()?;
     println!("idle: {:.2} % of one processor", (busy_then - busy) / 30_000.0 * 100.0);

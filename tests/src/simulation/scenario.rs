@@ -177,7 +177,9 @@ fn schedule(random: &mut SmallRng, number: usize) -> Value {
         1 => json!({"calendar": [{"minute": "*", "hour": "*", "second": "*/20"}]}),
         2 => json!({"interval": [{"interval": format!("{}s", random.random_range(3..60))}],
                     "jitter": format!("{}s", random.random_range(0..20))}),
-        _ => json!({"cronString": ["* * * * *", "@every 25s"], "excludeCalendar": [{"minute": "9", "hour": "*"}]}),
+        _ => {
+            json!({"cronString": ["* * * * *", "@every 25s"], "excludeCalendar": [{"minute": "9", "hour": "*"}]})
+        }
     };
     let mut times = times;
     times["endTime"] = json!(END);
