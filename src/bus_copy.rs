@@ -21,7 +21,7 @@ pub enum End {
 enum Open {
     Embedded(EmbeddedBus),
     #[cfg(feature = "jetstream")]
-    JetStream(tripline_bus::jetstream::JetStreamBus),
+    JetStream(Box<tripline_bus::jetstream::JetStreamBus>),
 }
 
 impl Open {
@@ -29,7 +29,7 @@ impl Open {
         match self {
             Self::Embedded(bus) => bus,
             #[cfg(feature = "jetstream")]
-            Self::JetStream(bus) => bus,
+            Self::JetStream(bus) => &**bus,
         }
     }
 
@@ -89,7 +89,7 @@ async fn nats(
     let owner = Owner { name, id: None, wait: std::time::Duration::ZERO };
     let open = crate::daemon::bus::jetstream::open_options(choice, None, None)?;
     let open = OpenOptions { owner: Some(owner), starts, ..open };
-    Ok(Open::JetStream(JetStreamBus::open(&open).await?))
+    Ok(Open::JetStream(Box::new(JetStreamBus::open(&open).await?)))
 }
 
 #[cfg(not(feature = "jetstream"))]

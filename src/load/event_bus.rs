@@ -373,12 +373,11 @@ impl Limits {
 mod tests {
     use tripline_config::Input;
 
-    use super::*;
     use crate::engine::definitions::Definitions;
     use crate::load::{Configuration, load};
 
     fn loaded(yaml: &str) -> Configuration {
-        load(&[Input::text("bus.yaml", yaml.as_bytes().to_vec())], &Definitions::default())
+        load(&[Input::text("bus.yaml", yaml)], &Definitions::default())
     }
 
     fn bus(spec: &str) -> String {
@@ -413,20 +412,20 @@ mod tests {
             ("{nats: {native: {}}}", "NATS Streaming is not supported", false),
             ("{kafka: {url: k}}", "not supported yet", false),
             ("{}", "exactly one of", false),
-            ("{jetstream: {}, jetstreamExotic: {url: n}}", "exactly one of", true),
+            ("{jetstream: {}, jetstreamExotic: {url: host}}", "exactly one of", true),
             ("{jetstreamExotic: {url: \"\"}}", "expected the address", true),
             (
-                "{jetstreamExotic: {url: n, tls: {insecureSkipVerify: true}}}",
+                "{jetstreamExotic: {url: host, tls: {insecureSkipVerify: true}}}",
                 "could be anybody",
                 true,
             ),
             (
-                "{jetstreamExotic: {url: n, tls: {clientCertSecret: {name: s, key: k}}}}",
+                "{jetstreamExotic: {url: host, tls: {clientCertSecret: {name: s, key: k}}}}",
                 "needs both",
                 true,
             ),
-            ("{jetstreamExotic: {url: n, prefix: p}}", "tripline.dev/v1", true),
-            ("{jetstreamExotic: {url: n, streamConfig: \"replicas: 9\"}}", "expected 1 to 5", true),
+            ("{jetstreamExotic: {url: host, prefix: p}}", "tripline.dev/v1", true),
+            ("{jetstreamExotic: {url: host, streamConfig: \"replicas: 9\"}}", "expected 1 to 5", true),
         ] {
             let found = loaded(&bus(spec));
             let said: Vec<String> = found.diagnostics.iter().map(ToString::to_string).collect();
@@ -438,12 +437,12 @@ mod tests {
 
     #[test]
     fn two_that_name_the_same_bus_agree_and_others_not() {
-        let one = bus("{jetstreamExotic: {url: n}}");
+        let one = bus("{jetstreamExotic: {url: host}}");
         let other =
             one.replace("metadata: {name: default}", "metadata: {name: default, namespace: b}");
         let found = loaded(&format!("{one}---\n{other}"));
         assert!(!found.has_errors(), "{:?}", found.diagnostics);
-        let found = loaded(&format!("{one}---\n{}", other.replace("url: n", "url: m")));
+        let found = loaded(&format!("{one}---\n{}", other.replace("url: host", "url: other")));
         assert!(found.has_errors());
     }
 }
