@@ -8,10 +8,10 @@ use tripline_event::{Clock, ObjectName, Timestamp};
 use tripline_triggers::executor::Scope;
 
 use super::ControlError;
-use super::schedules::{ScheduleAnswer, ScheduleOrder};
 use super::api::{Accepted, DropReport, PublishRequest, ReloadReport, SensorStatus, Status};
-use crate::engine::schedules::view::ScheduleView;
+use super::schedules::{ScheduleAnswer, ScheduleOrder};
 use super::sensor::{ClearReport, ClearRequest, SensorView};
+use crate::engine::schedules::view::ScheduleView;
 use crate::query::GraphConfig;
 use crate::query::dead_letter::Answer;
 

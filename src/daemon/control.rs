@@ -17,9 +17,9 @@ use crate::control::api::{
     ReloadReport, SensorDependency, SensorStatus, SourceStatus, Status,
 };
 use crate::control::daemon::{Answering, Daemon, DropWaiting, Pause};
-use crate::control::{ControlError, scope};
 use crate::control::schedules::{ScheduleAnswer, ScheduleOrder};
 use crate::control::sensor::{ClearReport, ClearRequest, SensorView};
+use crate::control::{ControlError, scope};
 use crate::engine::schedules::view::ScheduleView;
 use crate::query::dead_letter::{self, Answer, Done};
 use crate::query::{GraphConfig, extents};
@@ -435,8 +435,6 @@ impl Daemon for Shared {
     }
 
     fn backup(&self, path: PathBuf) -> Answering<'_, u64> {
-        Box::pin(async move {
-            self.backend.backup(&path).await.map_err(ControlError::Failed)
-        })
+        Box::pin(async move { self.backend.backup(&path).await.map_err(ControlError::Failed) })
     }
 }

@@ -13,7 +13,8 @@ impl Shared {
             .filter(|status| !status.ready)
             .map(|status| format!("event source {}: {}", status.key, status.detail))
             .collect();
-        reasons.extend(self.backend.troubles().into_iter().map(|text| format!("event bus: {text}")));
+        reasons
+            .extend(self.backend.troubles().into_iter().map(|text| format!("event bus: {text}")));
         if !self.engine.ingest.is_healthy() && !self.backend.watches_itself() {
             reasons.push("the event bus did not take the latest event".to_owned());
         }

@@ -16,7 +16,7 @@ struct Patient {
 impl Patient {
     fn new(yaml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let inputs = vec![Input::text("all.yaml", yaml.as_bytes().to_vec())];
+        let inputs = vec![Input::text("all.yaml", yaml.as_bytes())];
         let options = Options::new(inputs, folder.path().join("data"));
         Self { folder, options }
     }

@@ -352,8 +352,7 @@ impl Compiler<'_> {
             self.parameters(&trigger.parameters, ListOf::Document, &at.key("parameters"));
         if template_parameters.is_some() && config.get("arguments").is_some() {
             let message = "`arguments` and `parameters` of the trigger itself exclude each other";
-            let problem =
-                Problem::error(codes::TRIGGER_VALUE, kind_at.key("arguments"), message);
+            let problem = Problem::error(codes::TRIGGER_VALUE, kind_at.key("arguments"), message);
             self.problems.push(problem.help("move the parameters below `argoWorkflow`"));
         }
         let text = || serde_json::to_string(template).unwrap_or_default();
@@ -451,7 +450,9 @@ impl Compiler<'_> {
         let placed = arguments::place(&taken, resource, operation, self.dependencies, &at);
         self.problems.extend(placed.problems);
         let (parameters, found) = Parameters::compile(&placed.list, self.dependencies);
-        self.problems.extend(found.into_iter().map(|problem| arguments::at_name(problem, &placed.names, &at)));
+        self.problems.extend(
+            found.into_iter().map(|problem| arguments::at_name(problem, &placed.names, &at)),
+        );
         (!placed.list.is_empty()).then_some(parameters)
     }
 

@@ -120,7 +120,7 @@ spec:
       filters: {data: [{path: body.ok, type: bool, value: ['true']}]}
   triggers: [{template: {name: t, log: {}}}]
 ";
-        let inputs = [Input::text("s.yaml", yaml.as_bytes().to_vec())];
+        let inputs = [Input::text("s.yaml", yaml.as_bytes())];
         let loaded = load(&inputs, &Definitions::default());
         let found: Vec<String> = loaded
             .diagnostics

@@ -425,7 +425,11 @@ mod tests {
                 true,
             ),
             ("{jetstreamExotic: {url: host, prefix: p}}", "tripline.dev/v1", true),
-            ("{jetstreamExotic: {url: host, streamConfig: \"replicas: 9\"}}", "expected 1 to 5", true),
+            (
+                "{jetstreamExotic: {url: host, streamConfig: \"replicas: 9\"}}",
+                "expected 1 to 5",
+                true,
+            ),
         ] {
             let found = loaded(&bus(spec));
             let said: Vec<String> = found.diagnostics.iter().map(ToString::to_string).collect();

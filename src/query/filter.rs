@@ -88,7 +88,9 @@ impl Filter {
         }
         match record {
             Record::Event(event) => self.fits_event(event),
-            Record::Time(_) | Record::Plan { .. } | Record::Clear { .. } => self.markers && self.is_about_time_alone(),
+            Record::Time(_) | Record::Plan { .. } | Record::Clear { .. } => {
+                self.markers && self.is_about_time_alone()
+            }
             Record::Action(action) => self.fits_action(action),
             Record::Outcome(outcome) => self.fits_outcome(outcome),
         }

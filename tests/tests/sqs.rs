@@ -120,7 +120,8 @@ async fn what_is_no_event_is_a_dead_letter_that_can_be_read_and_dropped() -> any
     {
         ensure!(shown.contains(expected), "{expected} is not in\n{shown}");
     }
-    let retried = place.text(&["dlq", "retry", &letter]).map_or_else(|e| format!("{e:#}"), |t| t);
+    let retried =
+        place.text(&["dlq", "retry", &letter]).unwrap_or_else(|error| format!("{error:#}"));
     ensure!(retried.contains("it has no action to carry out"), "{retried}");
     ensure!(place.text(&["trace", &id])?.contains("deadLettered"));
     place.text(&["dlq", "drop", &letter])?;

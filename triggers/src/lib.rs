@@ -60,7 +60,9 @@ pub struct RenderedAction {
 /// Parameters that are applied to an object as it is in the cluster, and not to the one that
 /// `source` names.
 #[derive(Clone)]
-pub struct LiveParameters(Arc<dyn Fn(&Value) -> Result<Value, String> + Send + Sync>);
+pub struct LiveParameters(Arc<Apply>);
+
+type Apply = dyn Fn(&Value) -> Result<Value, String> + Send + Sync;
 
 impl LiveParameters {
     /// What `apply` makes of an object.

@@ -13,7 +13,7 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic_prost::ProstCodec;
 
 use super::limits::CALL;
-use super::trouble::Trouble;
+use super::trouble::{Trouble, chain};
 
 /// Where the service is for everybody.
 const GOOGLE: &str = "https://pubsub.googleapis.com";
@@ -118,7 +118,7 @@ impl Admin {
 
     async fn authorization(&self) -> Result<MetadataMap, Trouble> {
         let headers = self.credentials.headers(http::Extensions::new()).await;
-        match headers.map_err(|error| Trouble::NoToken(error.to_string()))? {
+        match headers.map_err(|error| Trouble::NoToken(chain(&error)))? {
             CacheableResource::New { data, .. } => Ok(MetadataMap::from_headers(data)),
             CacheableResource::NotModified => Ok(MetadataMap::new()),
         }

@@ -137,7 +137,7 @@ impl Speaker<'_> {
 }
 
 /// An error and its causes: the outermost often says no more than "transport error".
-fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
