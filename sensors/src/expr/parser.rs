@@ -10,7 +10,7 @@ use super::syntax::{Each, Kind, Node, Operator};
 /// The deepest nesting of an expression.
 const MAX_NESTING: usize = 100;
 /// The most operators and steps of an expression: each can nest it one deeper.
-const MAX_OPERATORS: usize = 300;
+const MAX_OPERATORS: usize = 128;
 
 /// What makes the node of an operator before its operand.
 type Unary = fn(Box<Node>) -> Kind;

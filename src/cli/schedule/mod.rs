@@ -85,7 +85,7 @@ pub enum ScheduleCommand {
 /// Which schedule, and who is asked.
 #[derive(Args, Clone, Debug)]
 pub struct OneArgs {
-    /// [cronworkflow/|schedule/][NAMESPACE/]NAME
+    /// Its name, with its namespace (`ci/nightly`) and kind (`cronworkflow/ci/nightly`) where they are needed.
     #[arg(value_name = "SCHEDULE")]
     pub name: String,
     /// Its namespace, where the name has none.
