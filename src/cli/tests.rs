@@ -44,7 +44,9 @@ fn every_example_of_the_help_is_a_command_line() {
         if let Some(help) = command.get_after_help() {
             let help = help.to_string();
             let (_, examples) = help.split_once("Examples:\n").unwrap_or_default();
-            lines.extend(examples.lines().map(str::to_owned));
+            // An empty line ends them.
+            let examples = examples.lines().take_while(|line| !line.is_empty());
+            lines.extend(examples.map(str::to_owned));
         }
         command.get_subcommands().for_each(|sub| examples(sub, lines));
     }

@@ -77,6 +77,14 @@ fn the_fields_of_tripline_s_own_say_so_in_the_schema() {
     }
     assert_eq!(
         own,
-        ["sensor.maxHops", "sensor.suspend", "trigger.expiresAfter", "trigger.maxInFlight"]
+        [
+            "sensor.maxHops",
+            "sensor.startFrom",
+            "sensor.suspend",
+            "trigger.clusterFrom",
+            "trigger.clusters",
+            "trigger.expiresAfter",
+            "trigger.maxInFlight"
+        ]
     );
 }
