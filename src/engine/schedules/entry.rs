@@ -160,8 +160,27 @@ impl Entry {
             self.stored.times = times;
             self.apply(Input::Changed { now }, now, effects);
         }
+        if !self.waits_for_ends() {
+            self.follow_none(now, effects);
+        }
         self.stored.completed = false;
         self.limit_actions();
+    }
+
+    /// Whether its runs have ends of their own.
+    pub(super) fn waits_for_ends(&self) -> bool {
+        self.compiled.does == Does::Trigger
+    }
+
+    /// Where the event is the run, no run goes on: one that was started when there was a
+    /// trigger may never be carried out any more.
+    fn follow_none(&mut self, now: Timestamp, effects: &mut Effects) {
+        effects.over.extend(effects.awaited.iter().copied());
+        let running: Vec<RunId> = self.stored.state.running().collect();
+        for run in running {
+            effects.over.push(run);
+            self.apply(Input::Ended { run, end: RunEnd::Completed, at: now }, now, effects);
+        }
     }
 
     fn limit_actions(&mut self) {

@@ -88,6 +88,9 @@ impl Schedules {
             let mut effects = Effects::default();
             if let Some(entry) = self.entries.get_mut(&name) {
                 entry.change(schedule, now, &mut effects);
+                if !entry.waits_for_ends() {
+                    self.awaited.retain(|_, (of, _)| *of != name);
+                }
             } else {
                 let entry = match self.at_rest.remove(&name) {
                     Some(stored) => Entry::back(schedule, stored, now, &mut effects),
@@ -238,6 +241,11 @@ impl Schedules {
     /// No run's end is waited for.
     pub fn awaits_nothing(&self) -> bool {
         self.awaited.is_empty()
+    }
+
+    /// The runs whose ends are waited for, in no order.
+    pub fn all_awaited(&self) -> impl Iterator<Item = (&ObjectName, RunId, &ActionId)> {
+        self.awaited.iter().map(|(action, (name, run))| (&**name, *run, action))
     }
 
     /// Everything there is, by the name of its events' source.

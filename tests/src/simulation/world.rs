@@ -372,8 +372,15 @@ impl Life {
                 return Err(Violation(format!("the daemon has ended by itself: {failed:?}")));
             }
             if Instant::now() > until {
+                let schedules = schedules::lock(&self.engine.schedules);
+                let unsent = schedules.unsent().len();
+                let awaited: Vec<String> = schedules
+                    .all_awaited()
+                    .map(|(name, run, action)| format!("{name} {run} ({action})"))
+                    .collect();
                 return Err(Violation(format!(
-                    "no end: {open} actions are open, evaluated {evaluated} of {last}"
+                    "no end: {open} actions are open, evaluated {evaluated} of {last}, {unsent} \
+                     ticks are not appended, awaited are {awaited:?}"
                 )));
             }
             sleep(Duration::from_secs(5)).await;
