@@ -34,7 +34,7 @@ pub enum ScheduleCommand {
     Describe(OneArgs),
     /// When schedules in files occur, without a daemon; changes of clocks are marked.
     #[command(
-        after_help = "Examples:\n  tripline schedule next ci.yaml\n  tripline schedule next . --schedule ci/nightly --from 2026-10-20T00:00:00Z --to 2026-11-01T00:00:00Z\n  tripline schedule next . --week\n  tripline schedule next . --from 2026-01-01T00:00:00Z --to 2036-01-01T00:00:00Z --output json"
+        after_help = "Examples:\n  tripline schedule next ci.yaml\n  tripline schedule next . --schedule ci/nightly --from 2026-10-20T00:00:00Z\n  tripline schedule next . --week\n  tripline schedule next . --from 2026-01-01T00:00:00Z --to 2036-01-01T00:00:00Z"
     )]
     Next(NextArgs),
     /// Passes over the ticks of a schedule until it is resumed.
@@ -66,7 +66,7 @@ pub enum ScheduleCommand {
     },
     /// Starts the runs of a period, whatever became of them then.
     #[command(
-        after_help = "Examples:\n  tripline schedule backfill ci/nightly --start 2026-11-01T00:00:00Z --end 2026-11-08T00:00:00Z --dry-run\n  tripline schedule backfill ci/nightly --start 7d --end 0s --overlap BufferAll"
+        after_help = "Examples:\n  tripline schedule backfill ci/nightly --start 7d --end 0s --dry-run\n  tripline schedule backfill ci/nightly --start 7d --end 0s --overlap BufferAll"
     )]
     Backfill(BackfillArgs),
     /// Writes a Schedule from Temporal's JSON; what differs is said on the error output.
