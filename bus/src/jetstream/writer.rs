@@ -7,6 +7,11 @@
 //! far the stream is, finds out which of its blocks are stored, and publishes the others
 //! again. A block is never stored twice, whatever becomes of answers.
 //!
+//! Two that write at the same time, which the lease keeps daemons from, lose nothing, and store
+//! no record with a dedup id twice. A record without one can be stored twice then: a block that
+//! was given up for a new one may still arrive where somebody else's, of the same length, has
+//! made room for it.
+//!
 //! It also looks now and then whether the stream is still the one that it was.
 
 use std::collections::VecDeque;
@@ -67,6 +72,14 @@ impl Flight {
     /// What must be the stream's last sequence before it.
     fn expected(&self) -> u64 {
         self.block.message - 1
+    }
+}
+
+/// Its requests are done.
+fn answer(flight: Flight) {
+    for (request, appended) in flight.requests {
+        // One who no longer waits for the answer does not need it.
+        drop(request.reply.send(Ok(appended)));
     }
 }
 
@@ -287,10 +300,7 @@ impl Writer {
         self.learn(&flight.block);
         self.view.state().add(&flight.block);
         self.view.tell_change();
-        for (request, appended) in flight.requests {
-            // One who no longer waits for the answer does not need it.
-            drop(request.reply.send(Ok(appended)));
-        }
+        answer(flight);
     }
 
     fn learn(&mut self, block: &Block) {
@@ -394,14 +404,21 @@ impl Writer {
 
     /// This block is stored: one of those under way, or somebody else's.
     fn found(&mut self, block: &Arc<Block>) {
-        let mine = self.flights.front().is_some_and(|flight| {
-            (block.header.writer, block.header.number) == (self.id, flight.block.header.number)
-        });
-        if mine {
+        let is_it = |flight: &Flight| flight.block.header.number == block.header.number;
+        let mine = match block.header.writer == self.id {
+            true => self.flights.iter().position(is_it),
+            false => None,
+        };
+        if mine == Some(0) {
             self.land();
         } else if self.view.state().add(block) {
             self.learn(block);
             self.view.tell_change();
+            // Somebody else's block stands where the one before it was to be, and was as long:
+            // so it fitted. The one before follows it now.
+            if let Some(flight) = mine.and_then(|at| self.flights.remove(at)) {
+                answer(flight);
+            }
         }
     }
 

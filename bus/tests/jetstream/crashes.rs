@@ -220,7 +220,7 @@ async fn a_write_whose_answer_was_lost_is_stored_once_and_answered() {
 
 /// Two that append at the same time, as a daemon and `publish` may.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_that_append_at_the_same_time_lose_and_double_nothing() {
+async fn two_that_append_at_the_same_time_lose_nothing_and_double_nothing_that_has_an_id() {
     let nats = Nats::start().unwrap();
     let options = options(&nats.url());
     let one = open(&options).await;
@@ -229,7 +229,7 @@ async fn two_that_append_at_the_same_time_lose_and_double_nothing() {
     let tasks: Vec<_> = (0..TASKS)
         .map(|task| {
             let bus = Arc::clone(if task % 2 == 0 { &one } else { &two });
-            tokio::spawn(append_on(bus, task, Ids::None, stopped.clone()))
+            tokio::spawn(append_on(bus, task, Ids::All, stopped.clone()))
         })
         .collect();
     until("both have appended", async || {
