@@ -70,9 +70,7 @@ pub enum ScheduleCommand {
     )]
     Backfill(BackfillArgs),
     /// Writes a Schedule from Temporal's JSON; what differs is said on the error output.
-    #[command(
-        after_help = "Examples:\n  temporal schedule describe -s nightly -o json | tripline schedule import - --name nightly > nightly.yaml"
-    )]
+    #[command(after_help = "Examples:\n  tripline schedule import nightly.json > nightly.yaml")]
     Import {
         /// The file, or - for the standard input.
         file: String,
