@@ -14,6 +14,7 @@ pub mod follow;
 mod history;
 mod kubeconfig;
 mod link;
+pub(crate) mod live;
 pub(crate) mod once;
 pub(crate) mod policy;
 pub mod rbac;

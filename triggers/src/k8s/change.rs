@@ -1,7 +1,5 @@
 //! Changing and deleting objects that are there.
 
-use std::borrow::Cow;
-
 use http::Method;
 use serde_json::{Map, Value, json};
 use tripline_event::Cause;
@@ -10,13 +8,12 @@ use tripline_event::outcome::TargetResult;
 use super::config::Strategy;
 use crate::cluster::Cluster;
 use crate::cluster::call::{Call, Failure};
+use crate::cluster::live::live;
 use crate::cluster::refusal::Doing;
 use crate::cluster::resource::Resource;
-use crate::workflow::submission::ACTION_ID;
+use crate::workflow::submission::{ACTION_ID, CHANGED_BY};
 use crate::{RenderedAction, TriggerError};
 
-/// The annotation that says which action changed an object last.
-const CHANGED_BY: &str = "tripline.dev/changed-by";
 /// Who owns the fields that a server-side apply sets.
 const FIELD_MANAGER: &str = "tripline";
 /// The field of `source.resource` that holds the operations of a JSON patch.
@@ -28,7 +25,7 @@ pub(super) struct Target<'a> {
     pub(super) rendered: &'a RenderedAction,
     pub(super) resource: &'a Resource,
     /// What `source` holds, parameters applied.
-    source: Cow<'a, Value>,
+    source: &'a Value,
     namespace: Option<String>,
     name: String,
     user: Option<String>,
@@ -58,7 +55,6 @@ impl<'a> Target<'a> {
         let namespace = resource.namespaced.then(|| text("namespace").unwrap_or_else(of_sensor));
         cluster.allows(namespace.as_deref())?;
         let user = cluster.account_of(rendered);
-        let source = Cow::Borrowed(source);
         Ok(Self { cluster, rendered, resource, source, namespace, name, user })
     }
 
@@ -89,17 +85,8 @@ impl<'a> Target<'a> {
 
     /// The object as it is; none where it is not there.
     pub(super) async fn live(&self) -> Result<Option<Value>, TriggerError> {
-        let call = Call::get(self.path()).by(self.user.as_deref());
-        let answer = self.cluster.call(&call).await;
-        match answer.and_then(|answer| answer.read::<Value>()) {
-            Ok(object) => Ok(Some(object)),
-            Err(Failure::Status(status)) if status.is_not_found(&self.name) => Ok(None),
-            // Nothing was done, whatever the answer would have been.
-            Err(failure) => Err(match self.doing("get").failed(&failure) {
-                TriggerError::Retry { reason, after } => TriggerError::NotDone { reason, after },
-                other => other,
-            }),
-        }
+        let (namespace, user) = (self.namespace.as_deref(), self.user.as_deref());
+        live(self.cluster, self.resource, namespace, &self.name, user).await
     }
 
     /// Why nothing can be done with an object that is not there.
@@ -130,7 +117,7 @@ impl<'a> Target<'a> {
         }
         match &self.rendered.live {
             Some(parameters) => live = parameters.apply(&live).map_err(render)?,
-            None => merge(&mut live, &self.source),
+            None => merge(&mut live, self.source),
         }
         self.mark(&mut live);
         let call = Call { method: Method::PUT, ..Call::post(self.path(), &live) };
@@ -149,7 +136,7 @@ impl<'a> Target<'a> {
         let body = match strategy {
             Strategy::Json => self.operations(live)?,
             Strategy::Merge | Strategy::StrategicMerge | Strategy::Apply => {
-                let mut body = self.source.clone().into_owned();
+                let mut body = self.source.clone();
                 self.mark(&mut body);
                 body
             }

@@ -9,12 +9,10 @@ use super::operation::Operation;
 use super::operation::arguments::{Arguments, mapping};
 use super::operation::change::{Change, change};
 use super::operation::derived;
+use super::submission::CHANGED_BY;
 use super::{Submission, WorkflowConfig, WorkflowTarget, local};
 use crate::label_policy::LabelPolicy;
 use crate::{Attempt, RenderedAction, TriggerError};
-
-/// The annotation that says which action changed a workflow last.
-const CHANGED_BY: &str = "tripline.dev/changed-by";
 
 /// An object that a trigger names.
 #[derive(Clone, Debug, PartialEq, Eq)]

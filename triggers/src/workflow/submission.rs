@@ -15,6 +15,8 @@ const LONGEST_NAME_CHARS: usize = 253;
 
 /// The label that says which action an object was created for.
 pub(crate) const ACTION_ID: &str = "tripline.dev/action-id";
+/// The annotation that says which action changed an object last.
+pub(crate) const CHANGED_BY: &str = "tripline.dev/changed-by";
 /// The label and the annotation that say which chain it belongs to.
 pub(crate) const CORRELATION_ID: &str = "tripline.dev/correlation-id";
 

@@ -10,7 +10,8 @@ use tripline_event::Cause;
 use super::super::Named;
 use super::ClusterTarget;
 use crate::TriggerError;
-use crate::cluster::call::{Call, Failure};
+use crate::cluster::call::Call;
+use crate::cluster::live::live;
 use crate::cluster::refusal::Doing;
 use crate::cluster::resource::Resource;
 
@@ -45,27 +46,11 @@ impl ClusterTarget {
         let namespace = resource.namespaced.then_some(named.namespace.as_str());
         self.cluster.allows(Some(&named.namespace))?;
         let user = self.user_of(named);
-        let path = resource.object_path(namespace, &named.name);
-        let doing = Doing {
-            cluster: self.cluster.name(),
-            verb: "get",
-            resource: &resource,
-            namespace,
-            user: user.as_deref(),
-        };
-        let answer = self.cluster.call(&Call::get(path).by(user.as_deref())).await;
-        match answer.and_then(|answer| answer.read::<Value>()) {
-            Ok(object) => Ok(object),
-            Err(Failure::Status(status)) if status.is_not_found(&named.name) => {
-                let reason = format!("cluster `{}` has no {named}", self.cluster.name());
-                Err(TriggerError::Refused { cause: Cause::NotFound, reason })
-            }
-            // Nothing was done, whatever the answer would have been.
-            Err(failure) => Err(match doing.failed(&failure) {
-                TriggerError::Retry { reason, after } => TriggerError::NotDone { reason, after },
-                other => other,
-            }),
-        }
+        let found = live(&self.cluster, &resource, namespace, &named.name, user.as_deref()).await?;
+        found.ok_or_else(|| {
+            let reason = format!("cluster `{}` has no {named}", self.cluster.name());
+            TriggerError::Refused { cause: Cause::NotFound, reason }
+        })
     }
 
     pub(super) async fn replace_object(
