@@ -15,6 +15,7 @@ pub mod k8s;
 pub mod kinds;
 mod label_policy;
 pub mod log;
+pub mod message_headers;
 mod secret;
 mod source;
 pub mod workflow;

@@ -8,11 +8,14 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Request;
 use tripline_config::{Secret, SecretRef};
-use tripline_event::{Action, Cause, CorrelationId};
+use tripline_event::{Action, Cause};
 
 use super::config::{HttpConfig, Kept, SecureHeader, header};
 use super::tls::{Material, TlsConfig};
-use crate::{RenderedAction, SecretLookup, TriggerError};
+use crate::{RenderedAction, SecretLookup, TriggerError, message_headers};
+
+/// The most bytes of a header that tells of the chain. Servers take 8 KiB of all headers.
+const VALUE_BYTES: usize = 4 * 1024;
 
 /// A request, and what of it must not be told.
 pub(super) struct Prepared {
@@ -96,33 +99,12 @@ fn material(
 
 /// What tells the receiver of the action and its chain, unless the sensor says otherwise.
 fn insert_own(headers: &mut HeaderMap, action: &Action) {
-    let id = HeaderValue::try_from(action.id.as_str()).ok();
-    let correlation = HeaderValue::try_from(action.links.root().header_value()).ok();
-    let traceparent = action.links.traceparent.as_ref();
-    let own = [
-        ("idempotency-key", id.clone()),
-        ("x-causation-id", id),
-        ("x-correlation-id", correlation),
-        ("x-tripline-hops", Some(HeaderValue::from(action.links.hops))),
-        ("x-tripline-path", path_header(action)),
-        ("traceparent", traceparent.and_then(|text| HeaderValue::try_from(text).ok())),
-    ];
-    for (name, value) in own {
-        if let Some(value) = value {
+    let key = [("idempotency-key", action.id.as_str().to_owned())];
+    for (name, value) in key.into_iter().chain(message_headers::chain(action, VALUE_BYTES)) {
+        if let Ok(value) = HeaderValue::try_from(value) {
             headers.entry(HeaderName::from_static(name)).or_insert(value);
         }
     }
-}
-
-/// The triggers that led to the request, this one the last: names with commas between
-/// them. Kubernetes has no commas in names; one from elsewhere is no name of a path.
-fn path_header(action: &Action) -> Option<HeaderValue> {
-    let path = action.links.path_through(&action.trigger);
-    let names: Vec<String> = path
-        .into_iter()
-        .map(|name| CorrelationId(name).header_value().replace(',', "%2C"))
-        .collect();
-    HeaderValue::try_from(names.join(",")).ok()
 }
 
 fn insert_secure(
