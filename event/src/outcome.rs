@@ -184,6 +184,13 @@ pub enum TargetResult {
         /// The status.
         status: u16,
     },
+    /// A message system has taken a message, and has said so.
+    Message {
+        /// Where it was sent, with the word for what that is: `queue builds`.
+        to: String,
+        /// What the system knows it by: its id, or its place.
+        id: String,
+    },
     /// A line was logged.
     Logged,
 }

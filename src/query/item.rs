@@ -348,6 +348,7 @@ pub(super) fn answer(result: &TargetResult) -> String {
             format!("{kind} {namespace}{name} on {target}{already}")
         }
         TargetResult::Http { status } => format!("HTTP {status}"),
+        TargetResult::Message { to, id } => format!("message {id} to {to}"),
         TargetResult::Logged => "logged".to_owned(),
     }
 }
