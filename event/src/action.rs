@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Links;
+use crate::outcome::LetterEvent;
 use crate::{ActionId, DefinitionHash, EventId, EventKey, Position, TriggerName};
 
 /// One record of the ACTIONS log. It is open until an [`crate::Outcome`] of the same
@@ -43,6 +44,44 @@ pub struct Action {
     /// clusters, when all workflows went to `local`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// What the trigger's `key` found in the event that completed the condition: actions of
+    /// one trigger, target and key are in one lane. None where the trigger has no `key`, the
+    /// event nothing at its path, and in records of before there were keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Who asked for it, where it was not the evaluator.
+    #[serde(default, skip_serializing_if = "Origin::is_decided")]
+    pub origin: Origin,
+    /// Copies of its events, in the order of `events`, where the log does not have them any
+    /// more: a dead letter was sent back after they were trimmed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<LetterEvent>,
+}
+
+/// Where an action comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Origin {
+    /// The evaluator decided it when its event was new.
+    #[default]
+    Decided,
+    /// An operator had past events replayed.
+    Replay {
+        /// Which replay: who, and when, as it stands in the `operator` outcome.
+        id: String,
+    },
+    /// Another action became a dead letter, and its trigger has a `dlqTrigger`.
+    DeadLetter {
+        /// The action that became one.
+        of: ActionId,
+    },
+}
+
+impl Origin {
+    /// The evaluator decided it.
+    pub const fn is_decided(&self) -> bool {
+        matches!(self, Self::Decided)
+    }
 }
 
 /// The event that satisfied a dependency.

@@ -9,6 +9,7 @@
 
 pub mod action;
 pub mod clock;
+pub mod cloud_event;
 pub mod correlation;
 pub mod event;
 pub mod id;
@@ -18,14 +19,15 @@ pub mod payload;
 pub mod position;
 pub mod record;
 
-pub use action::{Action, ActionEvent};
+pub use action::{Action, ActionEvent, Origin};
 pub use clock::{Clock, SystemClock};
+pub use cloud_event::CloudEvent;
 pub use correlation::CorrelationId;
 pub use event::Event;
 pub use id::{ActionId, DefinitionHash, EventId};
 pub use jiff::Timestamp;
 pub use name::{EventKey, ObjectName, TriggerName};
-pub use outcome::{Cause, DeadLetter, Outcome, OutcomeKind};
+pub use outcome::{Cause, DeadLetter, DropCause, Envelope, LetterEvent, Outcome, OutcomeKind};
 pub use payload::RawPayload;
 pub use position::Position;
 pub use record::{EventsRecord, FORMAT, RecordError};

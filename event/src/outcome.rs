@@ -4,7 +4,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ActionId, CorrelationId, EventId, EventKey, Position, RawPayload, TriggerName};
+use crate::event::Links;
+use crate::{
+    Action, ActionId, CorrelationId, EventId, EventKey, ObjectName, Position, RawPayload,
+    TriggerName,
+};
 
 /// One record of the OUTCOMES log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,9 @@ pub enum OutcomeKind {
         round: u32,
         /// Which attempt, from 1.
         attempt: u32,
+        /// Its trigger; none in records of before rate limits were kept over restarts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trigger: Option<TriggerName>,
     },
     /// An attempt failed and another one follows.
     Retrying {
@@ -72,8 +79,8 @@ pub enum OutcomeKind {
     },
     /// The action, or the event, will not be carried out. Closes the action.
     DeadLettered(Box<DeadLetter>),
-    /// A waiting action was dropped by an operator or by its sensor's `suspend: drop`.
-    /// Closes the action.
+    /// A waiting action was dropped: by an operator, or by a rule of its trigger. Closes the
+    /// action.
     Dropped {
         /// The action.
         action: ActionId,
@@ -83,6 +90,12 @@ pub enum OutcomeKind {
         round: u32,
         /// Who and why.
         reason: String,
+        /// Why, as a word; none in records of before there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<DropCause>,
+        /// The action that took its place, or was in its way.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<ActionId>,
     },
     /// An event whose id had been seen within the window; it was not evaluated.
     Duplicate {
@@ -132,6 +145,27 @@ pub enum OutcomeKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
     },
+    /// The circuit of a target was opened or closed. While it is open, one attempt at a time
+    /// is made there.
+    Circuit {
+        /// The target, as it is named to pause it.
+        target: String,
+        /// Whether it is open now.
+        open: bool,
+        /// How many attempts in a row had failed.
+        failures: u32,
+        /// The error of the latest of them.
+        error: String,
+    },
+    /// Actions of a trigger wait for the end of a freeze window.
+    Frozen {
+        /// The trigger.
+        trigger: TriggerName,
+        /// The end of the window.
+        until: Timestamp,
+        /// The name of the window.
+        window: String,
+    },
     /// Somebody did something: paused, resumed, dropped, retried.
     Operator {
         /// Who: the user of the socket, or the token's name.
@@ -143,7 +177,46 @@ pub enum OutcomeKind {
         /// Why, in their words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// How many actions or letters it was done to, where they were counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u64>,
     },
+}
+
+/// Why a waiting action was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DropCause {
+    /// An operator dropped it.
+    Operator,
+    /// Its sensor or trigger has `suspend: drop`.
+    Suspended,
+    /// Its trigger has `whenQueued: latest`, and a newer one of its key waits; or an operator
+    /// who resumed it wanted the newest alone.
+    Superseded,
+    /// An earlier one of its key was running, and its trigger's `overlap` is against that.
+    Overlap,
+    /// The schedule that started it does not want it any more.
+    Schedule,
+}
+
+impl DropCause {
+    /// The cause as it stands in records and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Suspended => "suspended",
+            Self::Superseded => "superseded",
+            Self::Overlap => "overlap",
+            Self::Schedule => "schedule",
+        }
+    }
+}
+
+impl std::fmt::Display for DropCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// What a target answered to an action that was carried out.
@@ -218,10 +291,17 @@ pub struct DeadLetter {
     pub error: String,
     /// Copies of the events: log trimming must not take them away.
     pub events: Vec<LetterEvent>,
+    /// The action as it was decided, so that the letter can be sent back when ACTIONS has it no
+    /// more; none for what never became an action, and in letters of before they had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Box<Action>>,
+    /// The sensor that held what was parked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensor: Option<ObjectName>,
 }
 
 /// A copy of an event in a dead letter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LetterEvent {
     /// The dependency that it satisfied, if any.
@@ -238,6 +318,25 @@ pub struct LetterEvent {
     /// For what never became an event: what came in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<Box<RawPayload>>,
+    /// What else the event was made of; none in letters of before they had it, and for what
+    /// never became an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub envelope: Option<Box<Envelope>>,
+}
+
+/// What an event is made of beside its key, id and payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Envelope {
+    /// The CloudEvents type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// When it was taken in.
+    pub time: Timestamp,
+    /// `datacontenttype`.
+    pub content_type: String,
+    /// Its links.
+    pub links: Links,
 }
 
 /// Why something is a dead letter.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::event::{JSON, Links};
-use crate::{Action, Event, EventId, EventKey, ObjectName, Outcome};
+use crate::{Action, CloudEvent, Event, EventId, EventKey, ObjectName, Outcome};
 
 /// The version of the records that this build writes.
 pub const FORMAT: u32 = 1;
@@ -162,6 +162,8 @@ struct EventOut<'a> {
     time: Timestamp,
     namespace: &'a str,
     links: &'a Links,
+    #[serde(rename = "cloudEvent", skip_serializing_if = "Option::is_none")]
+    cloud_event: Option<&'a CloudEvent>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,6 +194,8 @@ struct EventWire<'a> {
     namespace: Option<Cow<'a, str>>,
     #[serde(default)]
     links: Option<Links>,
+    #[serde(default, rename = "cloudEvent")]
+    cloud_event: Option<Box<CloudEvent>>,
     #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -231,6 +235,7 @@ impl EventWire<'_> {
             content_type: self.datacontenttype.map_or_else(|| JSON.to_owned(), Cow::into_owned),
             data,
             links: required(self.links, "links")?,
+            cloud_event: self.cloud_event,
         })
     }
 }
@@ -254,6 +259,7 @@ fn encode_event(event: &Event) -> Bytes {
         time: event.time,
         namespace: &event.key.namespace,
         links: &event.links,
+        cloud_event: event.cloud_event.as_deref(),
         data: raw,
         data_base64,
     })
@@ -325,6 +331,7 @@ mod tests {
                 causation: Some("a".into()),
                 ..Links::first(CorrelationId("build-🚀\r\n".into()))
             },
+            cloud_event: None,
         }
     }
 
@@ -340,6 +347,24 @@ mod tests {
             let record = EventsRecord::Event(event(data));
             let bytes = record.encode();
             assert_eq!(EventsRecord::decode(&bytes).unwrap(), record, "{data:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_cloud_event_said_reads_back_as_it_was_written() {
+        let said = |subject: Option<&str>, extensions: &[(&str, &str)]| CloudEvent {
+            id: "4711".into(),
+            source: "/builds".into(),
+            kind: "dev.example.build".into(),
+            subject: subject.map(str::to_owned),
+            time: subject.map(|_| "2026-11-21T02:00:00Z".parse().unwrap()),
+            extensions: extensions.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+        };
+        for said in [said(None, &[]), said(Some("app"), &[("sampledrate", "30")])] {
+            let cloud_event = Some(Box::new(said));
+            let record = EventsRecord::Event(Event { cloud_event, ..event(Some("{}")) });
+            let bytes = record.encode();
+            assert_eq!(EventsRecord::decode(&bytes).unwrap(), record);
         }
     }
 
@@ -416,6 +441,9 @@ mod tests {
             round: 0,
             attempted: true,
             target: None,
+            key: None,
+            origin: crate::Origin::default(),
+            copies: Vec::new(),
         };
         assert_eq!(Action::decode(&action.encode()).unwrap(), action);
         let outcome = Outcome {

@@ -98,7 +98,7 @@ async fn outcomes(
             found.attempts.remove(&(action.clone(), round));
             found.closed.insert((action.clone(), round));
         }
-        if let OutcomeKind::Attempted { action, round, attempt }
+        if let OutcomeKind::Attempted { action, round, attempt, .. }
         | OutcomeKind::Retrying { action, round, attempt, .. } = &outcome.kind
         {
             let latest = found.attempts.entry((action.clone(), *round)).or_default();

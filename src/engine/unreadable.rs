@@ -71,6 +71,7 @@ impl Ingest {
             headers: unreadable.headers.clone(),
             body: Some(unreadable.bytes.clone()),
             correlation_path: None,
+            cloud_event: None,
         };
         let mut links = self.finder.find(&message).into_links(id.as_str());
         self.chains.resolve(&unreadable.key.namespace, &mut links);
@@ -125,7 +126,10 @@ fn letter(
             position: Position::default(),
             data: serde_json::Value::Null,
             raw: Some(Box::new(raw)),
+            envelope: None,
         }],
+        record: None,
+        sensor: None,
     };
     let kind = OutcomeKind::DeadLettered(Box::new(letter));
     Outcome { at: unreadable.time, correlation: Some(correlation), kind }

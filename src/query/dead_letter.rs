@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tripline_bus::{Append, Bus, Log};
 use tripline_event::{
-    Action, ActionId, Cause, Clock, CorrelationId, DeadLetter, Outcome, OutcomeKind, Position,
-    Timestamp, TriggerName,
+    Action, ActionId, Cause, Clock, CorrelationId, DeadLetter, DropCause, Outcome, OutcomeKind,
+    Position, Timestamp, TriggerName,
 };
 
 use super::item::Record;
@@ -207,12 +207,15 @@ pub async fn drop(
                         trigger: trigger.clone(),
                         round: note.round,
                         reason: format!("dropped by {who}{why}"),
+                        cause: Some(DropCause::Operator),
+                        by: None,
                     },
                     _ => OutcomeKind::Operator {
                         who: who.to_owned(),
                         did: DROP.to_owned(),
                         subject: note.id.clone(),
                         reason: reason.map(str::to_owned),
+                        count: None,
                     },
                 };
                 append_outcome(bus, Outcome { at, correlation: note.correlation.clone(), kind })
@@ -268,7 +271,7 @@ async fn notes(bus: &dyn Bus, wanted: &LetterFilter) -> Result<Vec<Note>, QueryE
             OutcomeKind::Dropped { action, round, reason, .. } => {
                 dropped.insert(action.0, (round, outcome.at, reason));
             }
-            OutcomeKind::Operator { who, did, subject, reason } if did == DROP => {
+            OutcomeKind::Operator { who, did, subject, reason, .. } if did == DROP => {
                 let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
                 dropped.insert(subject, (0, outcome.at, format!("dropped by {who}{why}")));
             }
@@ -423,7 +426,7 @@ async fn note_operator(
 ) -> Result<(), QueryError> {
     let subject = resolve(notes, id)?.map_or_else(|| id.to_owned(), |note| note.id.clone());
     let (who, did) = (who.to_owned(), did.to_owned());
-    let kind = OutcomeKind::Operator { who, did, subject, reason: None };
+    let kind = OutcomeKind::Operator { who, did, subject, reason: None, count: None };
     append_outcome(bus, Outcome { at, correlation: None, kind }).await
 }
 

@@ -312,9 +312,22 @@ pub(super) fn facts(kind: &OutcomeKind) -> Facts<'_> {
                 ..Facts::of_action("workflow", action, format!("{phase} on {target}{why}"))
             }
         }
-        OutcomeKind::Operator { who, did, subject, reason } => {
+        OutcomeKind::Circuit { target, open: true, failures, error } => {
+            let summary = format!("opened after {failures} failures in a row: {error}");
+            Facts { name: format!("target/{target}"), summary, ..Facts::nothing("circuit") }
+        }
+        OutcomeKind::Circuit { target, .. } => {
+            let summary = "closed: an attempt succeeded".to_owned();
+            Facts { name: format!("target/{target}"), summary, ..Facts::nothing("circuit") }
+        }
+        OutcomeKind::Frozen { trigger, until, window } => {
+            let summary = format!("frozen until {until:.0}: {window}");
+            Facts { summary, ..Facts::nothing("frozen") }.by(trigger)
+        }
+        OutcomeKind::Operator { who, did, subject, reason, count } => {
             let why = reason.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-            let summary = format!("{did} by {who}{why}");
+            let of = count.map(|count| format!(" ({count})")).unwrap_or_default();
+            let summary = format!("{did}{of} by {who}{why}");
             Facts { name: subject.clone(), summary, ..Facts::nothing("operator") }
         }
     }

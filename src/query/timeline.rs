@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tripline_bus::Log;
 use tripline_event::outcome::TargetResult;
 use tripline_event::{
-    Action, ActionId, Event, EventId, EventKey, Outcome, OutcomeKind, Position, Timestamp,
+    Action, ActionId, Event, EventId, EventKey, Origin, Outcome, OutcomeKind, Position, Timestamp,
 };
 
 use super::item::{Record, answer, facts, shortened};
@@ -288,7 +288,13 @@ fn entry(log: Log, position: Position, record: &Record, depths: &mut Depths) -> 
             let events: Vec<&str> = action.events.iter().map(|e| e.dependency.as_str()).collect();
             let round =
                 if action.round > 0 { format!(", round {}", action.round) } else { String::new() };
-            let detail = format!("on {}{round}; action {}", events.join(" and "), action.id);
+            let origin = match &action.origin {
+                Origin::Decided => String::new(),
+                Origin::Replay { id } => format!("; replay {id}"),
+                Origin::DeadLetter { of } => format!("; since {of} became a dead letter"),
+            };
+            let detail =
+                format!("on {}{round}{origin}; action {}", events.join(" and "), action.id);
             let correlation = Some(action.links.root().as_str());
             let id = Some(action.id.0.clone());
             let depth = depths.action(action);
@@ -322,6 +328,9 @@ fn step_of(kind: &OutcomeKind) -> Option<Step> {
         OutcomeKind::Duplicate { .. } => Step::Duplicate,
         OutcomeKind::Workflow { .. } => Step::Workflow,
         OutcomeKind::Operator { .. } => Step::Operator,
-        OutcomeKind::Refused { .. } | OutcomeKind::Missed { .. } => return None,
+        OutcomeKind::Refused { .. }
+        | OutcomeKind::Missed { .. }
+        | OutcomeKind::Circuit { .. }
+        | OutcomeKind::Frozen { .. } => return None,
     })
 }

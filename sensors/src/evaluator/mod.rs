@@ -11,6 +11,7 @@
 //!
 //! Not here: reading the log, writing checkpoints, carrying actions out, any clock.
 
+pub mod account;
 pub mod compile;
 pub mod conditions;
 mod index;
@@ -28,8 +29,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tripline_event::{Action, ActionId, Event, EventId, EventKey, EventsRecord, Position};
 
+pub use account::{Account, Asked, Waiting};
 pub use compile::Calendar;
-pub use conditions::{Conditions, Part};
+pub use conditions::{Conditions, Part, part_of};
 pub use plan::{Dependency, Plan, Recurrence, Sensor, StartFrom, Trigger};
 pub use recorder::{Off, Recorder, Shared};
 pub use state::{Held, HeldEvent, SensorState, State, TriggerState};
@@ -375,6 +377,9 @@ impl Step<'_> {
             round: 0,
             attempted: false,
             target: None,
+            key: None,
+            origin: tripline_event::Origin::default(),
+            copies: Vec::new(),
         };
         recorder.fired(self.sensor, trigger, &action);
         let at = |target: String| Action { target: Some(target), ..action.clone() };

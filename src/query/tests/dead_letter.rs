@@ -108,7 +108,10 @@ async fn a_letter_without_action_is_called_by_its_position_and_can_only_be_dropp
             position: Position::new(1, 1),
             data: serde_json::Value::Null,
             raw: None,
+            envelope: None,
         }],
+        record: None,
+        sensor: None,
     };
     let position = logs.outcome(None, OutcomeKind::DeadLettered(Box::new(letter))).await;
     let now = At(time("23:00:00"));

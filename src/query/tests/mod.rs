@@ -78,6 +78,7 @@ impl Logs {
             content_type: JSON.into(),
             data: Some(Bytes::copy_from_slice(data.as_bytes())),
             links: Links::first(CorrelationId(correlation.into())),
+            cloud_event: None,
         };
         self.append(Log::Events, EventsRecord::Event(event.clone()).encode()).await;
         event
@@ -113,6 +114,9 @@ impl Logs {
             round: 0,
             attempted: true,
             target: None,
+            key: None,
+            origin: tripline_event::Origin::default(),
+            copies: Vec::new(),
         };
         self.append(Log::Actions, action.encode()).await;
         action
@@ -162,7 +166,10 @@ impl Logs {
                 position: event.position,
                 data: serde_json::json!({"body": {"sha": "4f2a90"}}),
                 raw: None,
+                envelope: None,
             }],
+            record: None,
+            sensor: None,
         };
         self.outcome(Some(action.links.root()), OutcomeKind::DeadLettered(Box::new(letter))).await
     }

@@ -95,6 +95,7 @@ async fn what_an_operator_did_to_an_action_and_its_repetitions_are_in_its_timeli
         did: "retry".into(),
         subject: action.id.0.clone(),
         reason: None,
+        count: None,
     };
     logs.outcome(None, operator).await;
     let duplicate = OutcomeKind::Duplicate {

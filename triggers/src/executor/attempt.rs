@@ -88,6 +88,8 @@ impl Core {
             trigger: action.trigger.clone(),
             round: action.round,
             reason: reason.to_owned(),
+            cause: None,
+            by: None,
         };
         self.recorder.push(&self.outcome(action, kind), Some(closing(queue, waiting)));
     }
@@ -218,8 +220,12 @@ impl Core {
 
     fn attempted(&self, waiting: &Waiting) -> Outcome {
         let Action { id, round, .. } = waiting.action.as_ref();
-        let kind =
-            OutcomeKind::Attempted { action: id.clone(), round: *round, attempt: waiting.attempts };
+        let kind = OutcomeKind::Attempted {
+            action: id.clone(),
+            round: *round,
+            attempt: waiting.attempts,
+            trigger: Some(waiting.action.trigger.clone()),
+        };
         self.outcome(&waiting.action, kind)
     }
 

@@ -36,6 +36,8 @@ pub(super) fn dead_letter(
         cause,
         error: cut(error),
         events,
+        record: None,
+        sensor: None,
     }
 }
 
@@ -52,6 +54,7 @@ fn letter_event(of: &ActionEvent, data: Value) -> LetterEvent {
         position: of.position,
         data,
         raw: None,
+        envelope: None,
     }
 }
 

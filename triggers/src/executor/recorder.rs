@@ -198,7 +198,9 @@ fn append(outcome: &Outcome) -> Append {
 /// answer was lost. A round of an action is closed once, whatever closes it.
 fn dedup(kind: &OutcomeKind) -> Option<Bytes> {
     let text = match kind {
-        OutcomeKind::Attempted { action, round, attempt } => format!("{action}-{round}-a{attempt}"),
+        OutcomeKind::Attempted { action, round, attempt, .. } => {
+            format!("{action}-{round}-a{attempt}")
+        }
         OutcomeKind::Retrying { action, round, attempt, .. } => {
             format!("{action}-{round}-r{attempt}")
         }

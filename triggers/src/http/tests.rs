@@ -128,6 +128,9 @@ pub(super) fn rendered(config: Value, payload: Option<&str>) -> RenderedAction {
         round: 0,
         attempted: false,
         target: None,
+        key: None,
+        origin: tripline_event::Origin::default(),
+        copies: Vec::new(),
     };
     RenderedAction {
         action: Arc::new(action),

@@ -46,6 +46,9 @@ fn rendered(event: &str, metadata: Value) -> RenderedAction {
         round: 0,
         attempted: false,
         target: None,
+        key: None,
+        origin: tripline_event::Origin::default(),
+        copies: Vec::new(),
     };
     RenderedAction {
         action: Arc::new(action),

@@ -199,6 +199,9 @@ impl World {
             round: 0,
             attempted: true,
             target: Some("prod".to_owned()),
+            key: None,
+            origin: tripline_event::Origin::default(),
+            copies: Vec::new(),
         };
         RenderedAction {
             action: Arc::new(action),

@@ -258,6 +258,7 @@ impl World {
             content_type: tripline_event::event::JSON.into(),
             data: Some(Bytes::copy_from_slice(data.as_bytes())),
             links: Links::first(CorrelationId(id.into())),
+            cloud_event: None,
         };
         let cause = self.append(Log::Events, EventsRecord::Event(event.clone()).encode()).await;
         let trigger = TriggerName::new(&ObjectName::new("ci", "deploy"), trigger);
@@ -280,6 +281,9 @@ impl World {
             round: 0,
             attempted: false,
             target: None,
+            key: None,
+            origin: tripline_event::Origin::default(),
+            copies: Vec::new(),
         };
         change(&mut action);
         (self.append(Log::Actions, action.encode()).await, action)
@@ -307,6 +311,7 @@ impl World {
             content_type: tripline_event::event::JSON.into(),
             data: Some(Bytes::copy_from_slice(data)),
             links: action.links.clone(),
+            cloud_event: None,
         };
         let (action, events) = (Arc::new(action), Some(vec![Arc::new(event)]));
         self.executor.offer(Decided { position, action, events, recovered: None });
