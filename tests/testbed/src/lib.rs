@@ -5,6 +5,7 @@
 //! | [`Nats`], [`NatsCluster`] | nats-server with JetStream on disk, alone or three of them |
 //! | [`PubSub`] | Google's emulator of Pub/Sub, in memory |
 //! | [`Moto`] | SQS, SNS and STS, in memory |
+//! | [`Kafka`] | Apache Kafka, one broker, on disk |
 //! | [`ElasticMq`] | another SQS, in memory |
 //! | [`KubeApi`] | kube-apiserver on etcd, with RBAC and the custom resources of Argo Workflows |
 //! | [`Toxiproxy`] | a TCP proxy that is slow, or cuts connections, when told so |
@@ -24,6 +25,7 @@ mod elasticmq;
 mod folder;
 mod http;
 mod install;
+mod kafka;
 mod kube_api;
 mod kubeconfig;
 mod moto;
@@ -38,6 +40,7 @@ pub use certificates::{Authority, Certificate};
 pub use elasticmq::ElasticMq;
 pub use http::Answer;
 pub use install::installed;
+pub use kafka::{KAFKA_PASSWORD, KAFKA_USER, Kafka};
 pub use kube_api::{Grant, KubeApi, Subject};
 pub use kubeconfig::{Credentials, Kubeconfig};
 pub use moto::{AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, Moto};

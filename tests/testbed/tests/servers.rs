@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use tripline_testbed::{
-    Authority, ElasticMq, Message, Moto, Nats, NatsCluster, NatsConfig, PubSub, Toxiproxy,
+    Authority, ElasticMq, Kafka, Message, Moto, Nats, NatsCluster, NatsConfig, PubSub, Toxiproxy,
 };
 
 /// How long what was killed may take to be gone.
@@ -231,6 +231,34 @@ fn elasticmq_answers_and_ends_with_its_handle() -> anyhow::Result<()> {
     stream.read_to_string(&mut answer)?;
     ensure!(answer.contains(&format!("{}/", elasticmq.endpoint())), "{answer}");
     drop(elasticmq);
+    is_gone(address)
+}
+
+/// How many brokers a broker knows, and the port of the first, by its own protocol: `Metadata`.
+fn kafka_says(address: SocketAddr) -> anyhow::Result<(u8, u16)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(SOON))?;
+    stream.write_all(&[0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 0])?;
+    let mut answer = vec![0; 33];
+    stream.read_exact(&mut answer)?;
+    // Length, number, brokers: id, `127.0.0.1` with its length, and port.
+    ensure!(&answer[18..27] == b"127.0.0.1", "{answer:?}");
+    Ok((answer[11], u16::from_be_bytes([answer[29], answer[30]])))
+}
+
+#[test]
+fn kafka_comes_back_with_its_data_and_sends_those_who_come_by_a_proxy_there_again()
+-> anyhow::Result<()> {
+    let toxiproxy = Toxiproxy::start()?;
+    let (mut kafka, proxy) = Kafka::start_behind(&toxiproxy)?;
+    let address = kafka.address();
+    ensure!(kafka_says(address)? == (1, address.port()));
+    ensure!(kafka_says(proxy.address())? == (1, proxy.address().port()));
+    kafka.kill()?;
+    is_gone(address)?;
+    kafka.restart()?;
+    ensure!(kafka_says(address)? == (1, address.port()));
+    drop(kafka);
     is_gone(address)
 }
 
