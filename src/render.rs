@@ -157,6 +157,7 @@ fn event(sensor: &Sensor, dependency: Option<&str>, text: &str) -> anyhow::Resul
         time: SystemClock.now(),
         content_type: JSON.to_owned(),
         data: Some(bytes),
+        cloud_event: None,
     }))
 }
 

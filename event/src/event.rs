@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{CorrelationId, EventId, EventKey, TriggerName};
+use crate::{CloudEvent, CorrelationId, EventId, EventKey, TriggerName};
 
 /// The `datacontenttype` of every event that Argo Events' sources emit.
 pub const JSON: &str = "application/json";
@@ -12,7 +12,8 @@ pub const JSON: &str = "application/json";
 /// One event, as it stands in the EVENTS log.
 ///
 /// The CloudEvents attributes are those that Argo Events sets: `source` is the event
-/// source's name, `subject` the event's name, `type` the kind of the source.
+/// source's name, `subject` the event's name, `type` the kind of the source. Where it came in
+/// as a CloudEvent, [`Self::cloud_event`] has what its producer said instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Namespace, event source and event name.
@@ -30,6 +31,8 @@ pub struct Event {
     pub data: Option<Bytes>,
     /// Links to what went before.
     pub links: Links,
+    /// Where it came in as a CloudEvent and its event source keeps that: what it said.
+    pub cloud_event: Option<Box<CloudEvent>>,
 }
 
 /// Where an event comes from and what chain it belongs to.

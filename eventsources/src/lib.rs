@@ -40,7 +40,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use tripline_event::{CorrelationId, EventId, EventKey, Position, Timestamp};
+use tripline_event::{CloudEvent, CorrelationId, EventId, EventKey, Position, Timestamp};
 
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -118,6 +118,8 @@ pub struct Message {
     /// The path of the correlation id, where the event source's configuration names one.
     pub correlation_path: Option<String>,
 }
+    /// What it said of itself, where it is a CloudEvent and the event source keeps that.
+    pub cloud_event: Option<Box<CloudEvent>>,
 
 /// What an event source took in and cannot make an event of.
 #[derive(Clone, Debug)]

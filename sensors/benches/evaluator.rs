@@ -99,6 +99,7 @@ fn event(number: u64, data: Bytes) -> Event {
         content_type: "application/json".to_owned(),
         data: Some(data),
         links: Links::first(CorrelationId("c".to_owned())),
+        cloud_event: None,
     }
 }
 

@@ -75,5 +75,6 @@ fn view(payload: &str) -> EventView<'_> {
         time: None,
         correlation: "e-1",
         data: Payload::new(Some(payload.as_bytes())),
+        cloud_event: None,
     }
 }

@@ -149,9 +149,10 @@ impl Kinds {
                 .data
                 .as_ref()
                 .map(|data| Data::compile(data, data_any, &at.key("data"), problems)),
-            context: filters.context.as_ref().map(|context| {
-                Context::compile(context, any, dependency, &at.key("context"), problems)
-            }),
+            context: filters
+                .context
+                .as_ref()
+                .map(|context| Context::compile(context, dependency, &at.key("context"), problems)),
             time: filters
                 .time
                 .as_ref()

@@ -87,6 +87,7 @@ mod tests {
             time: None,
             correlation: "",
             data: Payload::new(data.map(str::as_bytes)),
+            cloud_event: None,
         }
     }
 

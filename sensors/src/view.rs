@@ -3,20 +3,20 @@
 use std::cell::Cell;
 
 use jiff::Timestamp;
-use tripline_event::Event;
+use tripline_event::{CloudEvent, Event};
 
 /// The attributes and the payload of an event, borrowed.
 #[derive(Clone, Debug)]
 pub struct EventView<'a> {
     /// The CloudEvents id.
     pub id: &'a str,
-    /// The event source's name.
+    /// The event source's name, or what a CloudEvent said.
     pub source: &'a str,
     /// `specversion`: always `1.0`.
     pub specversion: &'a str,
-    /// The CloudEvents type: the kind of the event source.
+    /// The CloudEvents type: the kind of the event source, or what a CloudEvent said.
     pub kind: &'a str,
-    /// The event's name.
+    /// The event's name, or what a CloudEvent said; empty where it said nothing.
     pub subject: &'a str,
     /// `datacontenttype`.
     pub content_type: &'a str,
@@ -24,6 +24,8 @@ pub struct EventView<'a> {
     pub time: Option<Timestamp>,
     /// The correlation id, as the producer sent it.
     pub correlation: &'a str,
+    /// What the event said of itself, where it came in as a CloudEvent and that is kept.
+    pub cloud_event: Option<&'a CloudEvent>,
     /// The payload.
     pub data: Payload<'a>,
 }
@@ -31,21 +33,32 @@ pub struct EventView<'a> {
 impl<'a> EventView<'a> {
     /// The view of `event`.
     pub fn of(event: &'a Event) -> Self {
+        let said = event.cloud_event.as_deref();
         Self {
-            id: event.id.as_str(),
-            source: &event.key.source,
+            id: said.map_or(event.id.as_str(), |said| &said.id),
+            source: said.map_or(&event.key.source, |said| &said.source),
             specversion: "1.0",
-            kind: &event.kind,
-            subject: &event.key.name,
+            kind: said.map_or(&event.kind, |said| &said.kind),
+            subject: match said {
+                Some(said) => said.subject.as_deref().unwrap_or_default(),
+                None => &event.key.name,
+            },
             content_type: &event.content_type,
             time: Some(event.time),
             correlation: event.links.correlation.as_str(),
+            cloud_event: said,
             data: Payload::new(event.data.as_deref()),
         }
     }
 }
 
 impl EventView<'_> {
+    /// `time` in the event's context: when it happened, where a CloudEvent said so, else when it
+    /// was taken in.
+    pub fn context_time(&self) -> Option<Timestamp> {
+        self.cloud_event.and_then(|said| said.time).or(self.time)
+    }
+
     /// The same event with another payload, which is JSON.
     pub fn with_json<'b>(&'b self, data: &'b str) -> EventView<'b> {
         EventView {

@@ -104,6 +104,7 @@ fn view<'d>(data: &'d str, content_type: &'d str) -> EventView<'d> {
         time: None,
         correlation: "",
         data: Payload::new(Some(data.as_bytes())),
+        cloud_event: None,
     }
 }
 

@@ -63,6 +63,7 @@ fn outcome(example: &Example, data: &str, time: &str) -> String {
         time: Some(time.parse().unwrap()),
         correlation: "",
         data: Payload::new(Some(data.as_bytes())),
+        cloud_event: None,
     };
     let verdict = filter.evaluate(&view, None);
     match filter.transform(&view) {

@@ -171,6 +171,7 @@ impl Shared {
             headers: request.headers,
             body: Some(Bytes::copy_from_slice(body.as_bytes())),
             correlation_path: definition.correlation.clone(),
+            cloud_event: None,
         };
         take_in(&self.engine.ingest, message).await
     }
@@ -313,6 +314,7 @@ pub async fn publish_onto(
         headers: request.headers,
         correlation_path: None,
     };
+        cloud_event: None,
     take_in(&crate::engine::ingest::Ingest::alone(bus, clock), message).await
 }
 

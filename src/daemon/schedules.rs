@@ -89,6 +89,7 @@ impl Shared {
             headers: Vec::new(),
             body: None,
             correlation_path: None,
+            cloud_event: None,
         };
         let accepted = self.engine.ingest.append(message).await;
         let accepted = accepted.map_err(|error| ControlError::Unreachable(error.to_string()))?;

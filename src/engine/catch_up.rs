@@ -184,6 +184,7 @@ mod tests {
             content_type: JSON.to_owned(),
             data: Some(Bytes::from_static(b"{}")),
             links: Links::first(CorrelationId("c".to_owned())),
+            cloud_event: None,
         };
         let append =
             |hour| Append { dedup: None, record: EventsRecord::Event(event(hour)).encode() };

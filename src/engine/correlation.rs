@@ -167,6 +167,7 @@ mod tests {
             headers: headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             body: Some(Bytes::from(body.to_owned())),
             correlation_path: path.map(str::to_owned),
+            cloud_event: None,
         })
     }
 

@@ -844,6 +844,7 @@ mod tests {
             links: Links::first(CorrelationId("c".to_owned())),
         };
         let trigger = TriggerName::new(&name, "call");
+            cloud_event: None,
         let action = Arc::new(Action {
             id: ActionId::new(&trigger, [], 0),
             trigger,

@@ -100,6 +100,7 @@ impl Ingest {
             content_type: tripline_event::event::JSON.to_owned(),
             data: Some(message.data.clone()),
             links,
+            cloud_event: message.cloud_event.clone(),
         }
     }
 

@@ -99,6 +99,7 @@ mod tests {
             headers: Vec::new(),
             body: None,
             correlation_path: None,
+            cloud_event: None,
         }
     }
 

@@ -204,6 +204,7 @@ impl Run {
             headers: Vec::new(),
             body: None,
             correlation_path: self.running.correlation_path.clone(),
+            cloud_event: None,
         }
     }
 

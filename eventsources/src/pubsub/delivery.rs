@@ -133,6 +133,7 @@ impl Taker {
             headers: attributes(message),
             body: json.map(|json| message.data.slice_ref(json)),
             correlation_path: self.running.correlation_path.clone(),
+            cloud_event: None,
         })
     }
 

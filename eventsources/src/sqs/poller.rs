@@ -207,6 +207,7 @@ impl Poller {
             headers: texts(&message.attributes),
             body: (self.sqs.json_body || is_json()).then(|| Bytes::copy_from_slice(body)),
             correlation_path: self.running.correlation_path.clone(),
+            cloud_event: None,
         }
     }
 

@@ -194,6 +194,7 @@ fn message(shared: &Shared, route: &Route, head: &Parts, payload: Payload) -> Me
         headers: link_headers(&head.headers),
         body: Some(payload.single),
         correlation_path: route.correlation_path.clone(),
+        cloud_event: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The `context` filter: attributes of the event, exactly.
 
-use tripline_config::{FieldPath, Problem, Severity};
+use tripline_config::{FieldPath, Problem};
 
 use super::Answer;
 use super::trace::Trace;
@@ -17,7 +17,6 @@ pub(super) struct Context {
 impl Context {
     pub(super) fn compile(
         filter: &ContextFilter,
-        alternatives: bool,
         dependency: &EventDependency,
         at: &FieldPath,
         problems: &mut Vec<Problem>,
@@ -34,12 +33,14 @@ impl Context {
             ("subject", &filter.subject, &dependency.event_name),
         ] {
             if !wanted.is_empty() && !known.is_empty() && wanted != known {
-                let message = format!("no event fits: the dependency's events have `{known}`");
-                let mut problem = Problem::error(codes::FILTER_MISLEADING, at.key(name), message);
-                if alternatives {
-                    problem.severity = Severity::Warning;
-                }
-                problems.push(problem);
+                let message = format!(
+                    "no event fits but CloudEvents that say so of themselves: the dependency's \
+                     events have `{known}`"
+                );
+                problems.push(
+                    Problem::warning(codes::FILTER_MISLEADING, at.key(name), message)
+                        .help("they do where their event source has `cloudEvents: true`"),
+                );
             }
         }
         let wanted = [

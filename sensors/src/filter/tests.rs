@@ -1,4 +1,6 @@
 use proptest::prelude::*;
+use tripline_event::event::{JSON, Links};
+use tripline_event::{CloudEvent, CorrelationId, Event, EventId, EventKey};
 
 use super::*;
 use crate::view::Payload;
@@ -18,6 +20,7 @@ fn view(data: &str) -> EventView<'_> {
         time: Some("2024-03-05T10:30:00Z".parse().expect("a time")),
         correlation: "c-1",
         data: Payload::new(Some(data.as_bytes())),
+        cloud_event: None,
     }
 }
 
@@ -138,7 +141,7 @@ fn every_mistake_is_found_with_its_place() {
         ),
         (
             r#"{"context":{"source":"other","id":"x"}}"#,
-            vec!["filters.context.id TL0316 Warning", "filters.context.source TL0316 Error"],
+            vec!["filters.context.id TL0316 Warning", "filters.context.source TL0316 Warning"],
         ),
         (r#"{"context":{}}"#, vec!["filters.context TL0308 Error"]),
         (
@@ -176,6 +179,40 @@ fn a_deeply_nested_event_is_only_scanned() {
         "]".repeat(9_000)
     );
     assert!(filter.evaluate(&view(&deep), None).pass);
+}
+
+#[test]
+fn a_cloud_event_is_filtered_by_what_it_said_of_itself() {
+    let said = CloudEvent {
+        id: "4711".into(),
+        source: "/builds".into(),
+        kind: "dev.example.build".into(),
+        time: Some("2024-03-05T03:00:00Z".parse().unwrap()),
+        ..CloudEvent::default()
+    };
+    let event = Event {
+        key: EventKey::new("ci", "webhook", "build"),
+        id: EventId("/builds#4711".into()),
+        kind: "webhook".into(),
+        time: "2024-03-05T10:30:00Z".parse().unwrap(),
+        content_type: JSON.into(),
+        data: None,
+        links: Links::first(CorrelationId("c".into())),
+        cloud_event: Some(Box::new(said)),
+    };
+    for (filters, passes) in [
+        (r#"{"context":{"type":"dev.example.build","source":"/builds"}}"#, true),
+        (r#"{"context":{"type":"webhook"}}"#, false),
+        (r#"{"context":{"source":"webhook"}}"#, false),
+        (r#"{"context":{"subject":"build"}}"#, false),
+        (r#"{"time":{"start":"02:00:00","stop":"04:00:00"}}"#, true),
+        (r#"{"time":{"start":"10:00:00","stop":"11:00:00"}}"#, false),
+    ] {
+        let (filter, _) = Filter::compile(&dependency(&format!(
+            r#"{{"name":"d","eventSourceName":"webhook","eventName":"build","filters":{filters}}}"#
+        )));
+        assert_eq!(filter.evaluate(&EventView::of(&event), None).pass, passes, "{filters}");
+    }
 }
 
 #[test]

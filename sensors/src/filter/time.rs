@@ -67,7 +67,7 @@ impl TimeOfDay {
     }
 
     pub(super) fn evaluate(&self, event: &EventView<'_>, trace: Option<&mut Trace>) -> Answer {
-        let time = event.time.unwrap_or(ZERO_TIME);
+        let time = event.context_time().unwrap_or(ZERO_TIME);
         let answer = self.span.as_ref().map_err(Arc::clone).and_then(|span| {
             span.contains(time).ok_or_else(|| "the event's time is out of range".into())
         });

@@ -1,3 +1,5 @@
+use tripline_event::CloudEvent;
+
 use super::*;
 use crate::view::Payload;
 
@@ -14,6 +16,7 @@ fn view(data: &str) -> EventView<'_> {
         time: Some("2024-03-05T10:30:00.5Z".parse().expect("a time")),
         correlation: "build-4711",
         data: Payload::new(Some(data.as_bytes())),
+        cloud_event: None,
     }
 }
 
@@ -60,6 +63,24 @@ fn values_are_texts_unless_they_are_to_stay_what_they_are() {
         );
     }
     assert_eq!(apply(r#"{"dependencyName":"other","dataKey":"x"}"#, "a", "{}"), Ok("{}".into()));
+}
+
+#[test]
+fn a_cloud_event_gives_parameters_what_it_said_of_itself() {
+    let said = CloudEvent {
+        id: "4711".into(),
+        source: "/builds".into(),
+        kind: "dev.example.build".into(),
+        subject: None,
+        time: Some("2024-03-05T03:00:00Z".parse().unwrap()),
+        extensions: [("sampledrate".to_owned(), "30".to_owned())].into(),
+    };
+    let view = EventView { cloud_event: Some(&said), id: "4711", ..view("{}") };
+    let context: serde_json::Value =
+        serde_json::from_str(&super::event_json::context(&view)).unwrap();
+    assert_eq!(context["sampledrate"], "30");
+    assert_eq!(context["time"], "2024-03-05T03:00:00Z");
+    assert_eq!(context.get("subject"), None, "it has none");
 }
 
 #[test]

@@ -17,5 +17,6 @@ pub fn view(event: &Value) -> EventView<'_> {
         time: context["time"].as_str().map(|time| time.parse().expect("a time")),
         correlation: "",
         data: Payload::new(event["data"].as_str().map(str::as_bytes)),
+        cloud_event: None,
     }
 }

@@ -131,6 +131,7 @@ impl Case {
             content_type: "application/json".to_owned(),
             data: Some(Bytes::from(json!({"passes": passes}).to_string())),
             links: Links::first(CorrelationId("c".to_owned())),
+            cloud_event: None,
         }
     }
 

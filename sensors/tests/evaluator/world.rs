@@ -65,6 +65,7 @@ pub fn event(source: &str, name: &str, id: &str, at: Timestamp, data: Option<&st
         content_type: "application/json".to_owned(),
         data: data.map(|text| Bytes::copy_from_slice(text.as_bytes())),
         links: Links::first(CorrelationId(format!("c-{id}"))),
+        cloud_event: None,
     }
 }
 

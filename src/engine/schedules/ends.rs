@@ -221,6 +221,7 @@ impl Ended<'_> {
             content_type: tripline_event::event::JSON.to_owned(),
             data: serde_json::to_vec(&result).ok().map(Bytes::from),
             links,
+            cloud_event: None,
         }
     }
 }

@@ -346,6 +346,7 @@ impl Entry {
             // Keys are texts: it cannot fail.
             data: serde_json::to_vec(data).ok().map(Bytes::from),
             links: Links::first(CorrelationId(correlation)),
+            cloud_event: None,
         }
     }
 

@@ -65,6 +65,7 @@ fn ended(schedule: &CompiledSchedule, nominal: &str) -> Event {
         content_type: tripline_event::event::JSON.to_owned(),
         data: Some(serde_json::to_vec(&data).unwrap().into()),
         links: tripline_event::event::Links::first(tripline_event::CorrelationId("c".into())),
+        cloud_event: None,
     }
 }
 

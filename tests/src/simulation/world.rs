@@ -428,6 +428,7 @@ async fn produce(
                 headers: Vec::new(),
                 body: Some(body),
                 correlation_path: None,
+                cloud_event: None,
             };
             // No answer within 30 s is the answer of a process that died.
             match tokio::time::timeout(Duration::from_secs(30), sink.append(message)).await {
