@@ -7,6 +7,7 @@
 //! Not here: the bus, sensors, triggers.
 
 pub mod calendar;
+mod cloudevents;
 pub mod codes;
 pub mod definition;
 mod fields;
