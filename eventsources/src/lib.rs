@@ -118,9 +118,9 @@ pub struct Message {
     pub body: Option<Bytes>,
     /// The path of the correlation id, where the event source's configuration names one.
     pub correlation_path: Option<String>,
-}
     /// What it said of itself, where it is a CloudEvent and the event source keeps that.
     pub cloud_event: Option<Box<CloudEvent>>,
+}
 
 /// What an event source took in and cannot make an event of.
 #[derive(Clone, Debug)]

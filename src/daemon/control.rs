@@ -313,8 +313,8 @@ pub async fn publish_onto(
         body: Some(Bytes::copy_from_slice(body.as_bytes())),
         headers: request.headers,
         correlation_path: None,
-    };
         cloud_event: None,
+    };
     take_in(&crate::engine::ingest::Ingest::alone(bus, clock), message).await
 }
 

@@ -842,9 +842,9 @@ mod tests {
             content_type: tripline_event::event::JSON.to_owned(),
             data: Some(Bytes::from_static(br#"{"body": {"id": "b-1", "team": "-core"}}"#)),
             links: Links::first(CorrelationId("c".to_owned())),
+            cloud_event: None,
         };
         let trigger = TriggerName::new(&name, "call");
-            cloud_event: None,
         let action = Arc::new(Action {
             id: ActionId::new(&trigger, [], 0),
             trigger,
