@@ -33,6 +33,9 @@ pub struct EventDefinition {
     /// `filter.expression`: what must be true of its data for it to be taken in. It is not
     /// compiled, let alone obeyed, in this crate.
     pub filter: Option<String>,
+    /// `template.serviceAccountName` of the event source: who it is to its upstream, where
+    /// Tripline runs against a cluster.
+    pub service_account: Option<String>,
     /// A hash of kind and configuration: what stays the same keeps running.
     pub hash: DefinitionHash,
 }
@@ -93,7 +96,9 @@ pub fn events_in(
         return (Vec::new(), vec![problem]);
     };
     let (kinds, problems) = (BTreeMap::new(), Vec::new());
-    let mut found = Events { dialect, name, events: Vec::new(), kinds, problems };
+    let account = spec.get("template").and_then(|template| template.get("serviceAccountName"));
+    let account = account.and_then(Value::as_str).filter(|account| !account.is_empty());
+    let mut found = Events { dialect, name, account, events: Vec::new(), kinds, problems };
     for (key, value) in spec {
         if OTHER_FIELDS.contains(&key.as_str()) {
             continue;
@@ -115,6 +120,7 @@ pub fn events_in(
 struct Events<'a> {
     dialect: Dialect,
     name: &'a ObjectName,
+    account: Option<&'a str>,
     events: Vec<EventDefinition>,
     /// The kind of each event name.
     kinds: BTreeMap<&'a str, &'static str>,
@@ -149,9 +155,18 @@ impl<'a> Events<'a> {
                 config: source,
                 correlation,
                 filter: expression(config),
-                hash: DefinitionHash::of(&format!("{}:{config}", kind.key)),
+                service_account: self.account.map(str::to_owned),
+                hash: hash(kind.key, config, self.account),
             });
         }
+    }
+}
+
+/// Without an account as it was before there were any: what stays the same keeps running.
+fn hash(kind: &str, config: &Value, account: Option<&str>) -> DefinitionHash {
+    match account {
+        None => DefinitionHash::of(&format!("{kind}:{config}")),
+        Some(account) => DefinitionHash::of(&format!("{kind}:{config}:{account}")),
     }
 }
 

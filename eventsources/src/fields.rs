@@ -35,3 +35,28 @@ pub(crate) fn data_end(metadata: Option<&BTreeMap<String, String>>) -> String {
 pub(crate) fn take<T>(result: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
     result.map_err(|problem| problems.push(problem)).ok()
 }
+
+/// What the fields of a service of Amazon's mean, or `None` and their problems among `problems`:
+/// with one code for the address, and one for the credentials.
+#[cfg(any(feature = "sqs", feature = "sns"))]
+pub(crate) fn access(
+    fields: tripline_cloud::aws::Fields<'_>,
+    at: &tripline_config::FieldPath,
+    endpoint: &str,
+    credentials: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<tripline_cloud::aws::Access> {
+    let mistakes = match fields.resolve() {
+        Ok(access) => return Some(access),
+        Err(mistakes) => mistakes,
+    };
+    problems.extend(mistakes.into_iter().map(|mistake| {
+        let code = if mistake.is_of_endpoint() { endpoint } else { credentials };
+        let problem = Problem::error(code, at.key(mistake.field), mistake.message);
+        match mistake.help {
+            Some(help) => problem.help(help),
+            None => problem,
+        }
+    }));
+    None
+}

@@ -12,6 +12,7 @@ pub mod codes;
 pub mod definition;
 mod fields;
 mod health;
+mod identity;
 mod json;
 pub mod kinds;
 mod probe;

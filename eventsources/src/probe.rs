@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tripline_cloud::Accounts;
+
 use crate::SecretLookup;
 use crate::definition::{EventDefinition, SourceConfig};
 
@@ -16,15 +18,21 @@ impl EventDefinition {
         not(any(feature = "pubsub", feature = "sqs")),
         expect(unused_variables, clippy::unused_async)
     )]
-    pub async fn probe(&self, secrets: &Arc<dyn SecretLookup>) -> Option<Result<String, String>> {
+    pub async fn probe(
+        &self,
+        secrets: &Arc<dyn SecretLookup>,
+        accounts: Option<&Arc<dyn Accounts>>,
+    ) -> Option<Result<String, String>> {
+        let account = self.service_account.as_deref();
+        let caller = crate::identity::caller(&self.key.namespace, account, secrets, accounts);
         match &self.config {
             SourceConfig::Webhook(_) | SourceConfig::Calendar(_) => None,
             #[cfg(feature = "pubsub")]
             SourceConfig::PubSub(config) => {
-                Some(crate::pubsub::probe(config, &self.key, &**secrets).await)
+                Some(crate::pubsub::probe(config, &self.key.name, &caller).await)
             }
             #[cfg(feature = "sqs")]
-            SourceConfig::Sqs(config) => Some(crate::sqs::probe(config, &self.key, secrets).await),
+            SourceConfig::Sqs(config) => Some(crate::sqs::probe(config, &caller).await),
         }
     }
 }

@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use tripline_cloud::{Accounts, Caller};
 use tripline_event::{Clock, EventKey};
 
 use crate::health::Health;
+use crate::identity::caller;
 use crate::{BoxFuture, EventSink, SecretLookup};
 
 /// An event source that fetches or makes its events itself.
@@ -28,12 +30,23 @@ pub struct Running {
     pub key: EventKey,
     /// The path of the correlation id, where the configuration names one.
     pub correlation_path: Option<String>,
+    /// The service account that it acts as, where the event source names one.
+    pub service_account: Option<String>,
     /// The world.
     pub context: Arc<SourceContext>,
     /// Cancelled when the source is to stop.
     pub stop: CancellationToken,
     /// Where it says how it is.
     pub health: Health,
+}
+
+impl Running {
+    /// Who it is to its upstream.
+    pub fn caller(&self) -> Caller {
+        let SourceContext { secrets, accounts, .. } = &*self.context;
+        let account = self.service_account.as_deref();
+        caller(&self.key.namespace, account, secrets, accounts.as_ref())
+    }
 }
 
 /// Why an event source cannot go on.
@@ -49,6 +62,9 @@ pub struct SourceContext {
     pub clock: Arc<dyn Clock>,
     /// The values of secrets.
     pub secrets: Arc<dyn SecretLookup>,
+    /// The cluster that Tripline runs against, as whose service accounts event sources act;
+    /// none: as Tripline itself.
+    pub accounts: Option<Arc<dyn Accounts>>,
     /// The rest.
     pub settings: SourceSettings,
 }

@@ -92,6 +92,7 @@ impl Sources {
         let running = Running {
             key: definition.key,
             correlation_path: definition.correlation,
+            service_account: definition.service_account,
             context: Arc::clone(&self.context),
             stop: pulling.stop.clone(),
             health: pulling.health.clone(),

@@ -211,6 +211,7 @@ impl World {
             sink: sink.clone(),
             clock: clock.clone(),
             secrets: secrets.clone(),
+            accounts: None,
             settings: SourceSettings { listen_port: |_| 0, ..SourceSettings::default() },
         });
         Self { sources, sink, clock, secrets }

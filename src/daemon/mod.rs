@@ -231,6 +231,7 @@ impl Daemon {
             sink: Arc::clone(&engine.ingest) as _,
             clock: Arc::clone(&clock),
             secrets: Arc::clone(&secrets) as _,
+            accounts: None,
             settings: SourceSettings { bind: options.bind, listen_port: options.listen_port },
         });
         let shared = Arc::new(Shared {

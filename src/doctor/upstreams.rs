@@ -27,7 +27,7 @@ pub fn probes(world: &World) -> Vec<Probe> {
     let upstreams = events.into_iter().filter(|event| event.port().is_none()).map(|event| {
         let secrets = Arc::clone(&world.secrets) as Arc<dyn SecretLookup>;
         Probe::new("event source", event.key.to_string(), async move {
-            let mut found = match event.probe(&secrets).await {
+            let mut found = match event.probe(&secrets, None).await {
                 None => vec![Finding::good("needs no upstream")],
                 Some(Ok(said)) => vec![Finding::good(said)],
                 Some(Err(said)) => vec![Finding::wrong(said)],

@@ -10,17 +10,26 @@ use serde_json::Value;
 const ARROWS: &[(&str, &[&str])] = &[
     ("tripline-event", &[]),
     ("tripline-config", &["tripline-event"]),
-    ("tripline-bus", &["tripline-event"]),
+    ("tripline-cloud", &["tripline-config"]),
+    ("tripline-nats", &["tripline-config"]),
+    ("tripline-bus", &["tripline-event", "tripline-nats"]),
     ("tripline-sensors", &["tripline-event", "tripline-config"]),
     ("tripline-schedules", &["tripline-event", "tripline-config"]),
-    ("tripline-triggers", &["tripline-event", "tripline-config", "tripline-bus"]),
-    ("tripline-eventsources", &["tripline-event", "tripline-config", "tripline-schedules"]),
+    (
+        "tripline-triggers",
+        &["tripline-event", "tripline-config", "tripline-cloud", "tripline-bus"],
+    ),
+    (
+        "tripline-eventsources",
+        &["tripline-event", "tripline-config", "tripline-cloud", "tripline-schedules"],
+    ),
     ("tripline-testbed", &[]),
     (
         "tripline",
         &[
             "tripline-event",
             "tripline-config",
+            "tripline-cloud",
             "tripline-bus",
             "tripline-sensors",
             "tripline-schedules",

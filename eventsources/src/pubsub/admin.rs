@@ -1,30 +1,17 @@
-//! The calls beside the stream of messages: topics, subscriptions, permissions. They are made
-//! here, since `google-cloud-pubsub` makes them by REST, and emulators have gRPC alone. Each is
-//! tried once; whoever calls tries again.
+//! The calls beside the stream of messages: topics, subscriptions, permissions. Each is tried
+//! once; whoever calls tries again.
 
-use std::time::Duration;
-
-use google_cloud_auth::credentials::{CacheableResource, Credentials};
-use http::uri::PathAndQuery;
-use tokio::time::timeout;
-use tonic::client::Grpc;
-use tonic::metadata::MetadataMap;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
-use tonic_prost::ProstCodec;
+use tripline_cloud::google::{Channel, Identity, Trouble};
 
 use super::limits::CALL;
-use super::trouble::{Trouble, chain};
 
 /// Where the service is for everybody.
 const GOOGLE: &str = "https://pubsub.googleapis.com";
-/// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// The client of these calls. It connects when it is first used.
 #[derive(Clone)]
 pub struct Admin {
     channel: Channel,
-    credentials: Credentials,
 }
 
 impl Admin {
@@ -32,18 +19,10 @@ impl Admin {
     ///
     /// # Errors
     /// The address is none, or this machine has no certificates of authorities.
-    pub fn new(address: Option<&str>, credentials: Credentials) -> Result<Self, String> {
-        let address = address.unwrap_or(GOOGLE).to_owned();
-        let unusable = |error| format!("{address} cannot be spoken to: {error}");
-        let endpoint = Endpoint::from_shared(address.clone()).map_err(unusable)?;
-        let endpoint = if address.starts_with("https://") {
-            let tls = ClientTlsConfig::new().with_enabled_roots();
-            endpoint.tls_config(tls).map_err(unusable)?
-        } else {
-            endpoint
-        };
-        let channel = endpoint.connect_timeout(CONNECT).connect_lazy();
-        Ok(Self { channel, credentials })
+    pub fn new(address: Option<&str>, identity: &Identity) -> Result<Self, String> {
+        let address = address.unwrap_or(GOOGLE);
+        let channel = Channel::new(address, identity.credentials.clone(), CALL)?;
+        Ok(Self { channel })
     }
 
     /// Which of `permissions` the account has over `resource`.
@@ -89,7 +68,6 @@ impl Admin {
         self.call(path, ("subscription", name), request).await.map(|_: Empty| ())
     }
 
-    /// `about` is the field of the request by which the service finds its way.
     pub(super) async fn call<Q, A>(
         &self,
         path: &'static str,
@@ -100,28 +78,7 @@ impl Admin {
         Q: prost::Message + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
     {
-        let answer = async {
-            let mut request = tonic::Request::new(request);
-            *request.metadata_mut() = self.authorization().await?;
-            let route = format!("{}={}", about.0, about.1.replace('/', "%2F"));
-            if let Ok(route) = route.parse() {
-                request.metadata_mut().insert("x-goog-request-params", route);
-            }
-            let mut grpc = Grpc::new(self.channel.clone());
-            grpc.ready().await.map_err(|error| Trouble::Unreachable(error.to_string()))?;
-            let codec = ProstCodec::<Q, A>::default();
-            let answer = grpc.unary(request, PathAndQuery::from_static(path), codec).await?;
-            Ok(answer.into_inner())
-        };
-        timeout(CALL, answer).await.unwrap_or(Err(Trouble::TimedOut))
-    }
-
-    async fn authorization(&self) -> Result<MetadataMap, Trouble> {
-        let headers = self.credentials.headers(http::Extensions::new()).await;
-        match headers.map_err(|error| Trouble::NoToken(chain(&error)))? {
-            CacheableResource::New { data, .. } => Ok(MetadataMap::from_headers(data)),
-            CacheableResource::NotModified => Ok(MetadataMap::new()),
-        }
+        self.channel.call(path, about, request).await
     }
 }
 

@@ -1,16 +1,15 @@
 //! The clients of a subscription.
 
 use google_cloud_pubsub::client::Subscriber;
-use tripline_event::EventKey;
+use tripline_cloud::Caller;
+use tripline_cloud::google::{Identity, Trouble, is_google};
 
 use super::admin::Admin;
 use super::argo;
 use super::config::PubSub;
-use super::credentials::Identity;
 use super::metadata;
 use super::names::Names;
-use super::trouble::{Speaker, Trouble};
-use crate::SecretLookup;
+use super::trouble::Speaker;
 
 /// The variable that Google's own clients read.
 const EMULATOR: &str = "PUBSUB_EMULATOR_HOST";
@@ -31,12 +30,6 @@ impl PubSub {
     }
 }
 
-/// A regional address is the real service.
-fn is_google(address: &str) -> bool {
-    let host = address.parse::<http::Uri>().ok();
-    host.as_ref().and_then(http::Uri::host).is_some_and(|host| host.ends_with(".googleapis.com"))
-}
-
 /// The clients of a subscription, with the names of what they are for.
 pub struct Connection {
     pub names: Names,
@@ -51,21 +44,17 @@ impl Connection {
     ///
     /// # Errors
     /// What is wrong with the credentials or the address.
-    pub async fn open(
-        config: &PubSub,
-        key: &EventKey,
-        secrets: &dyn SecretLookup,
-    ) -> Result<Self, String> {
+    pub async fn open(config: &PubSub, event: &str, caller: &Caller) -> Result<Self, String> {
         let address = config.address();
         // An address without encryption is never sent credentials.
         let identity = if address.as_deref().is_some_and(|a| a.starts_with("http://")) {
             Identity::anonymous()
         } else if let Some(secret) = &config.credential {
-            Identity::of_secret(&key.namespace, secret, secrets)?
+            Identity::of_secret(secret, &caller.secrets)?
         } else {
             Identity::default_credentials()?
         };
-        let names = names(config, &key.name).await?;
+        let names = names(config, event).await?;
         let builder = Subscriber::builder().with_credentials(identity.credentials.clone());
         let builder = match &address {
             Some(address) => builder.with_endpoint(address),
@@ -73,7 +62,7 @@ impl Connection {
         };
         let subscriber =
             builder.build().await.map_err(|error| format!("no client can be made: {error}"))?;
-        let admin = Admin::new(address.as_deref(), identity.credentials.clone())?;
+        let admin = Admin::new(address.as_deref(), &identity)?;
         Ok(Self { names, identity, subscriber, admin, address })
     }
 
@@ -113,17 +102,4 @@ async fn names(config: &PubSub, event: &str) -> Result<Names, String> {
         subscription_id,
         project,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_google;
-
-    #[test]
-    fn a_regional_address_is_the_real_service_and_an_emulator_is_not() {
-        assert!(is_google("https://europe-west1-pubsub.googleapis.com"));
-        assert!(!is_google("http://127.0.0.1:8085"));
-        assert!(!is_google("https://pubsub.example.com"));
-        assert!(!is_google("https://evilgoogleapis.com"));
-    }
 }

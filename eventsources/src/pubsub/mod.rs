@@ -14,7 +14,6 @@ mod admin;
 mod argo;
 mod config;
 mod connection;
-mod credentials;
 mod data;
 mod delivery;
 mod keys;

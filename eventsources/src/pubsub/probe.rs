@@ -1,23 +1,18 @@
 //! Whether the subscription can be used, asked without taking anything from it.
 
-use tripline_event::EventKey;
+use tripline_cloud::Caller;
 
 use super::config::PubSub;
 use super::connection::Connection;
 use super::subscription::{Found, check_topic, find};
-use crate::SecretLookup;
 
-/// Reaches the service with the credentials of the event `key` and asks for the subscription.
+/// Reaches the service with the credentials of `caller` and asks for the subscription.
 /// Nothing is created and no message is taken.
 ///
 /// # Errors
 /// What is wrong, and what to do.
-pub async fn probe(
-    config: &PubSub,
-    key: &EventKey,
-    secrets: &dyn SecretLookup,
-) -> Result<String, String> {
-    let connection = Connection::open(config, key, secrets).await?;
+pub async fn probe(config: &PubSub, event: &str, caller: &Caller) -> Result<String, String> {
+    let connection = Connection::open(config, event, caller).await?;
     let name = connection.names.subscription();
     match find(&connection).await? {
         Found::Usable => {

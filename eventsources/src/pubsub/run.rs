@@ -9,6 +9,7 @@ use google_cloud_pubsub::model::Message;
 use google_cloud_pubsub::subscriber::ShutdownBehavior;
 use google_cloud_pubsub::subscriber::handler::{ExactlyOnce, Handler};
 use tokio::time::{Instant, sleep, timeout};
+use tripline_cloud::google::Trouble;
 
 use super::config::PubSub;
 use super::connection::Connection;
@@ -16,7 +17,7 @@ use super::delivery::{Delivery, Taker, Through};
 use super::keys::Keys;
 use super::limits::{FLUSH, LEASE, SILENCE};
 use super::subscription::{self, Found, find, prepare};
-use super::trouble::Trouble;
+use super::trouble::of_stream;
 use crate::BoxFuture;
 use crate::source::{EventSource, Running, SourceError};
 
@@ -41,8 +42,7 @@ enum Ended {
 /// From connecting to the last acknowledgement.
 async fn session(config: &Arc<PubSub>, running: &Running) -> Result<Ended, SourceError> {
     let connected = async {
-        let secrets = &*running.context.secrets;
-        let connection = Connection::open(config, &running.key, secrets).await?;
+        let connection = Connection::open(config, &running.key.name, &running.caller()).await?;
         prepare(config, &connection).await?;
         Ok::<_, String>(connection)
     };
@@ -227,7 +227,7 @@ impl<'a> Session<'a> {
 
     /// The stream was refused.
     fn broken(&self, error: &google_cloud_pubsub::Error) -> SourceError {
-        SourceError(match Trouble::from(error) {
+        SourceError(match of_stream(error) {
             Trouble::NotFound(_) => self.connection.speaker().no_subscription(),
             Trouble::Denied(_) => self.connection.speaker().may_not_consume(),
             trouble => self.connection.explain("taking messages", &trouble),
@@ -258,9 +258,8 @@ async fn watch(
     let mut last = Instant::now();
     loop {
         sleep(config.probe_every).await;
-        let secrets = &*running.context.secrets;
-        let namespace = &running.key.namespace;
-        if connection.identity.has_changed(namespace, config.credential.as_ref(), secrets) {
+        let secrets = running.caller().secrets;
+        if connection.identity.has_changed(config.credential.as_ref(), &secrets) {
             tracing::info!(event = %running.key, "the credentials have changed and are taken up");
             return Ok(Ended::Renew);
         }

@@ -9,9 +9,10 @@
 //!
 //! Under `tripline.dev/v1` the last line needs `create: true`.
 
+use tripline_cloud::google::Trouble;
+
 use super::config::PubSub;
 use super::connection::Connection;
-use super::trouble::Trouble;
 
 /// The permission that taking messages needs.
 const CONSUME: &str = "pubsub.subscriptions.consume";

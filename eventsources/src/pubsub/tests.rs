@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use google_cloud_auth::credentials::anonymous;
 use serde_json::{Value, json};
 use tokio::time::timeout;
+use tripline_cloud::google::Identity;
 use tripline_config::Dialect;
 use tripline_event::ObjectName;
 use tripline_testbed::{Message, PubSub as Server};
@@ -13,7 +13,7 @@ use tripline_testbed::{Message, PubSub as Server};
 use super::admin::Admin;
 use super::{PubSub, probe};
 use crate::testing::{TestSecrets, World, eventually};
-use crate::{EventDefinition, SinkError, SourceConfig, events_in};
+use crate::{EventDefinition, SecretLookup, SinkError, SourceConfig, events_in};
 
 const NOW: &str = "2026-11-21T03:00:00Z";
 
@@ -74,7 +74,7 @@ fn subscription() -> Value {
 
 fn admin(server: &Server) -> Admin {
     let address = format!("http://{}", server.host());
-    Admin::new(Some(&address), anonymous::Builder::new().build()).unwrap()
+    Admin::new(Some(&address), &Identity::anonymous()).unwrap()
 }
 
 fn full_name(server: &Server, subscription: &str) -> String {
@@ -533,7 +533,9 @@ async fn a_probe_takes_nothing_and_creates_nothing() {
     ] {
         let definition = argo(&server, config);
         let SourceConfig::PubSub(pubsub) = &definition.config else { panic!() };
-        let said = probe(pubsub, &definition.key, &TestSecrets::default()).await;
+        let secrets: Arc<dyn SecretLookup> = Arc::new(TestSecrets::default());
+        let caller = crate::identity::caller("ci", None, &secrets, None);
+        let said = probe(pubsub, &definition.key.name, &caller).await;
         match (said, expected) {
             (Ok(said), Ok(expected)) => assert_eq!(said, expected),
             (Err(said), Err(expected)) => assert!(said.contains(expected), "{said}"),

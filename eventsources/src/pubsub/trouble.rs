@@ -1,69 +1,24 @@
 //! What goes wrong with the service, in words that say what to do.
 
-use std::error::Error;
-
-use tonic::Code;
+use tripline_cloud::google::{Trouble, chain};
 
 use super::names::Names;
 
-/// Why a call failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// There is no such thing.
-    NotFound(String),
-    /// It was there already.
-    AlreadyExists,
-    /// The account may not do it.
-    Denied(String),
-    /// The account is not believed.
-    NotAccepted(String),
-    /// There is no token for the account.
-    NoToken(String),
-    /// There is no connection, or the service is away.
-    Unreachable(String),
-    /// No answer came in time.
-    TimedOut,
-    /// Another answer.
-    Refused {
-        /// As gRPC names it.
-        code: &'static str,
-        /// What the service said.
-        said: String,
-    },
-}
-
-impl From<tonic::Status> for Trouble {
-    fn from(status: tonic::Status) -> Self {
-        let said = match status.source() {
-            Some(source) => chain(source),
-            None => status.message().to_owned(),
-        };
-        match status.code() {
-            Code::NotFound => Self::NotFound(said),
-            Code::AlreadyExists => Self::AlreadyExists,
-            Code::PermissionDenied => Self::Denied(said),
-            Code::Unauthenticated => Self::NotAccepted(said),
-            Code::Unavailable | Code::DeadlineExceeded => Self::Unreachable(said),
-            code => Self::Refused { code: code.description(), said },
-        }
+/// What an error of the stream of messages is.
+pub fn of_stream(error: &google_cloud_pubsub::Error) -> Trouble {
+    if error.is_authentication() {
+        return Trouble::NoToken(chain(error));
     }
-}
-
-impl From<&google_cloud_pubsub::Error> for Trouble {
-    fn from(error: &google_cloud_pubsub::Error) -> Self {
-        if error.is_authentication() {
-            return Self::NoToken(chain(error));
-        }
-        let Some(status) = error.status() else { return Self::Unreachable(chain(error)) };
-        let said = status.message.trim().to_owned();
-        match status.code.name() {
-            "NOT_FOUND" => Self::NotFound(said),
-            "ALREADY_EXISTS" => Self::AlreadyExists,
-            "PERMISSION_DENIED" => Self::Denied(said),
-            "UNAUTHENTICATED" => Self::NotAccepted(said),
-            "UNAVAILABLE" | "DEADLINE_EXCEEDED" => Self::Unreachable(said),
-            code => Self::Refused { code, said },
-        }
+    let Some(status) = error.status() else { return Trouble::Unreachable(chain(error)) };
+    let said = status.message.trim().to_owned();
+    match status.code.name() {
+        "NOT_FOUND" => Trouble::NotFound(said),
+        "ALREADY_EXISTS" => Trouble::AlreadyExists,
+        "PERMISSION_DENIED" => Trouble::Denied(said),
+        "UNAUTHENTICATED" => Trouble::NotAccepted(said),
+        "UNAVAILABLE" | "DEADLINE_EXCEEDED" => Trouble::Unreachable(said),
+        "RESOURCE_EXHAUSTED" => Trouble::Exhausted { said, after: None },
+        code => Trouble::Refused { code, said, again: true },
     }
 }
 
@@ -98,7 +53,12 @@ impl Speaker<'_> {
             ),
             Trouble::Unreachable(why) => format!("{doing}: {server} cannot be reached: {why}"),
             Trouble::TimedOut => format!("{doing}: {server} did not answer in time"),
-            Trouble::Refused { code, said } => format!("{doing}: {server} answers {code}: {said}"),
+            Trouble::Exhausted { said, .. } => {
+                format!("{doing}: a quota of {server} is used up: {said}")
+            }
+            Trouble::Refused { code, said, .. } => {
+                format!("{doing}: {server} answers {code}: {said}")
+            }
         }
     }
 
@@ -136,22 +96,10 @@ impl Speaker<'_> {
     }
 }
 
-/// An error and its causes: the outermost often says no more than "transport error".
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let more = next.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = next.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use tonic::Code;
+
     use super::*;
 
     #[test]

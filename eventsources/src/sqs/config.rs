@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tripline_cloud::aws::{Access, Fields, is_amazons};
 use tripline_config::{FieldPath, Problem};
 
-use super::credentials::Keys;
 use super::limits::{DEFAULT_WAIT_SECONDS, HIDDEN, MAX_WAIT_SECONDS};
 use crate::fields::{Correlation, EventFilter, data_end, take};
 use crate::{SecretRef, codes};
@@ -74,10 +74,7 @@ pub struct SqsConfig {
 pub struct Sqs {
     pub(super) queue: String,
     pub(super) account: Option<String>,
-    pub(super) region: Option<String>,
-    pub(super) endpoint: Option<String>,
-    pub(super) keys: Option<Keys>,
-    pub(super) role: Option<String>,
+    pub(super) access: Access,
     pub(super) wait_seconds: i32,
     pub(super) json_body: bool,
     /// What is not JSON is left to the queue's redrive policy.
@@ -92,7 +89,7 @@ impl Sqs {
     /// Whether its messages come from Amazon, and not from an address of one's own. A VPC
     /// endpoint is Amazon's.
     pub fn is_real(&self) -> bool {
-        self.endpoint.as_deref().is_none_or(is_amazons)
+        self.access.endpoint.as_deref().is_none_or(is_amazons)
     }
 }
 
@@ -102,18 +99,13 @@ impl SqsConfig {
         let mut problems = Vec::new();
         let found = &mut problems;
         let queue = take(self.queue(at), found);
-        let endpoint = take(self.endpoint(at), found);
-        let keys = take(self.keys(at), found);
-        let role = take(self.role(at), found);
+        let access = self.access(at, found);
         let wait_seconds = take(self.wait_seconds(at), found);
         let sqs = (|| {
             Some(Sqs {
                 queue: queue?,
                 account: given(self.queue_account_id.as_ref()).map(str::to_owned),
-                region: given(self.region.as_ref()).map(str::to_owned),
-                endpoint: endpoint?,
-                keys: keys?,
-                role: role?,
+                access: access?,
                 wait_seconds: wait_seconds?,
                 json_body: self.json_body == Some(true),
                 leaves_unreadable: self.dlq == Some(true),
@@ -138,46 +130,16 @@ impl SqsConfig {
         Ok(name.to_owned())
     }
 
-    fn endpoint(&self, at: &FieldPath) -> Result<Option<String>, Problem> {
-        let Some(text) = given(self.endpoint.as_ref()) else { return Ok(None) };
-        let uri = text.parse::<http::Uri>().ok().filter(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.host().is_some_and(|host| !host.is_empty())
-        });
-        if uri.is_none() {
-            let message =
-                format!("endpoint is {text:?}, expected `http://HOST:PORT` or `https://HOST`");
-            return Err(Problem::error(codes::SQS_ENDPOINT, at.key("endpoint"), message));
-        }
-        Ok(Some(text.to_owned()))
-    }
-
-    fn keys(&self, at: &FieldPath) -> Result<Option<Keys>, Problem> {
-        let missing = |has: &str, lacks: &str| {
-            let message = format!("`{has}` is given without `{lacks}`");
-            Problem::error(codes::SQS_CREDENTIALS, at.key(has), message)
-                .help("give `accessKey` and `secretKey`, or neither for the default chain")
+    fn access(&self, at: &FieldPath, found: &mut Vec<Problem>) -> Option<Access> {
+        let fields = Fields {
+            region: self.region.as_ref(),
+            endpoint: self.endpoint.as_ref(),
+            access_key: self.access_key.as_ref(),
+            secret_key: self.secret_key.as_ref(),
+            session_token: self.session_token.as_ref(),
+            role_arn: self.role_arn.as_ref(),
         };
-        match (&self.access_key, &self.secret_key, &self.session_token) {
-            (Some(access), Some(secret), token) => Ok(Some(Keys {
-                access: access.clone(),
-                secret: secret.clone(),
-                token: token.clone(),
-            })),
-            (Some(_), None, _) => Err(missing("accessKey", "secretKey")),
-            (None, Some(_), _) => Err(missing("secretKey", "accessKey")),
-            (None, None, Some(_)) => Err(missing("sessionToken", "accessKey")),
-            (None, None, None) => Ok(None),
-        }
-    }
-
-    fn role(&self, at: &FieldPath) -> Result<Option<String>, Problem> {
-        let Some(role) = given(self.role_arn.as_ref()) else { return Ok(None) };
-        if !(role.starts_with("arn:") && role.contains(":role/")) {
-            let message = format!("roleARN is {role:?}, expected `arn:aws:iam::ACCOUNT:role/NAME`");
-            return Err(Problem::error(codes::SQS_CREDENTIALS, at.key("roleARN"), message));
-        }
-        Ok(Some(role.to_owned()))
+        crate::fields::access(fields, at, codes::SQS_ENDPOINT, codes::SQS_CREDENTIALS, found)
     }
 
     fn wait_seconds(&self, at: &FieldPath) -> Result<i32, Problem> {
@@ -191,12 +153,6 @@ impl SqsConfig {
             Problem::error(codes::SQS_WAIT, at.key("waitTimeSeconds"), message)
         })
     }
-}
-
-fn is_amazons(endpoint: &str) -> bool {
-    let uri = endpoint.parse::<http::Uri>().ok();
-    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
-    [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|end| host.ends_with(end))
 }
 
 fn given(text: Option<&String>) -> Option<&str> {

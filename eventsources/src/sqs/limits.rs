@@ -16,8 +16,6 @@ pub const MAX_WAIT_SECONDS: i32 = 20;
 /// Events. After a crash it is as long until the message is delivered again.
 pub const HIDDEN: Duration = Duration::from_secs(120);
 
-/// How long connecting may take.
-pub const CONNECT: Duration = Duration::from_secs(5);
 /// How long a call may take, on top of what a receive waits.
 pub const CALL: Duration = Duration::from_secs(10);
 /// How long finishing may take after the source is told to stop. It must fit into the quarter

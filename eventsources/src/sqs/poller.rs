@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tripline_cloud::aws::Trouble;
 use tripline_event::EventId;
 
 use super::KIND;
@@ -16,7 +17,6 @@ use super::batch::{Batch, Fate};
 use super::condition::{Condition, Part};
 use super::config::Sqs;
 use super::data::event_data;
-use super::explain::Trouble;
 use super::limits::{BATCH, DELETE_TRIES, FIRST_PAUSE, GIVE_BACK, longer};
 use super::queue::{Queue, Received};
 use crate::source::Running;

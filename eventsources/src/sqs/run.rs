@@ -42,11 +42,11 @@ impl EventSource for Sqs {
 
 /// The queue; tries until it is found. `None`: stopped before.
 async fn find(sqs: &Sqs, running: &Running, condition: &Condition) -> Option<Queue> {
-    let (namespace, secrets) = (&running.key.namespace, &running.context.secrets);
+    let caller = running.caller();
     let mut pause = FIRST_PAUSE;
     loop {
         let found = tokio::select! {
-            found = Queue::connect(sqs, namespace, secrets) => found,
+            found = Queue::connect(sqs, &caller) => found,
             () = running.stop.cancelled() => return None,
         };
         match found {

@@ -267,6 +267,7 @@ async fn a_port_that_is_taken_is_told_and_opened_when_it_is_free() {
         sink: world.sink.clone(),
         clock: world.clock.clone(),
         secrets: world.secrets.clone(),
+        accounts: None,
         settings: crate::SourceSettings::default(),
     });
     let problems = sources.apply(definitions(&[webhook(json!({"port": port.to_string()}))]));

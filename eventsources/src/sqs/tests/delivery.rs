@@ -234,10 +234,12 @@ async fn a_message_that_is_delivered_again_after_a_crash_is_one_event() {
         let running = Running {
             key: definition.key.clone(),
             correlation_path: None,
+            service_account: None,
             context: Arc::new(SourceContext {
                 sink: Arc::new(Crash(world.sink.clone(), stored.clone())),
                 clock: Arc::clone(&clock),
                 secrets: world.secrets.clone(),
+                accounts: None,
                 settings: SourceSettings::default(),
             }),
             stop: CancellationToken::new(),

@@ -96,7 +96,7 @@ async fn a_probe_says_what_is_there_or_what_to_do_and_takes_nothing() {
         });
         let definition = definitions(&[("builds", json!({"sqs": {"e": config}}))]).remove(0);
         let secrets: std::sync::Arc<dyn crate::SecretLookup> = world.secrets.clone();
-        definition.probe(&secrets).await.expect("it has an upstream")
+        definition.probe(&secrets, None).await.expect("it has an upstream")
     };
     let endpoint = moto();
     let found = answer("probe", &endpoint).await;

@@ -9,10 +9,10 @@ use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use serde_json::{Value, json};
 use tokio::time::timeout;
+use tripline_cloud::aws::http_client;
 use tripline_testbed::{AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, ElasticMq, Moto};
 
 use crate::definition::SourceConfig;
-use crate::sqs::queue::http_client;
 use crate::testing::{World, definitions};
 
 /// The longest that a test waits for something.

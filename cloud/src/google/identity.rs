@@ -1,20 +1,22 @@
-//! Who the source is to Google Cloud.
+//! Who a caller is to Google Cloud.
 
-use bytes::Bytes;
 use google_cloud_auth::credentials::{
     self, Credentials, anonymous, external_account, service_account, user_account,
 };
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tripline_config::SecretRef;
 
-use crate::SecretLookup;
+use crate::Lookup;
 
 /// Credentials, and what they were made of: a secret that has changed is noticed.
 pub struct Identity {
+    /// What gives tokens.
     pub credentials: Credentials,
     /// The account, if the credentials name one: for messages.
     pub account: Option<String>,
-    read: Option<Bytes>,
+    /// A hash of the secret: it is not kept here itself.
+    read: Option<[u8; 32]>,
 }
 
 impl Identity {
@@ -41,28 +43,23 @@ impl Identity {
     ///
     /// # Errors
     /// It is missing, or is no key; never what it holds.
-    pub fn of_secret(
-        namespace: &str,
-        secret: &SecretRef,
-        secrets: &dyn SecretLookup,
-    ) -> Result<Self, String> {
-        let read = secrets.secret(namespace, secret)?;
-        let (credentials, account) = parse(&read)
+    pub fn of_secret(secret: &SecretRef, secrets: &Lookup) -> Result<Self, String> {
+        let read = secrets(secret)?;
+        let (credentials, account) = parse(read.expose())
             .map_err(|wrong| format!("key `{}` of secret `{}` {wrong}", secret.key, secret.name))?;
-        Ok(Self { credentials, account, read: Some(read) })
+        Ok(Self { credentials, account, read: Some(fingerprint(read.expose())) })
     }
 
     /// Whether the secret holds something else now. One that cannot be read counts as
     /// unchanged: what was read goes on to work.
-    pub fn has_changed(
-        &self,
-        namespace: &str,
-        secret: Option<&SecretRef>,
-        secrets: &dyn SecretLookup,
-    ) -> bool {
-        let (Some(secret), Some(before)) = (secret, &self.read) else { return false };
-        secrets.secret(namespace, secret).is_ok_and(|now| now != before)
+    pub fn has_changed(&self, secret: Option<&SecretRef>, secrets: &Lookup) -> bool {
+        let (Some(secret), Some(before)) = (secret, self.read) else { return false };
+        secrets(secret).is_ok_and(|now| fingerprint(now.expose()) != before)
     }
+}
+
+fn fingerprint(secret: &[u8]) -> [u8; 32] {
+    Sha256::digest(secret).into()
 }
 
 /// The errors of the library are not shown: they may quote what they could not read.

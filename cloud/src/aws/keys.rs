@@ -1,27 +1,30 @@
 //! Access keys out of secrets.
 
 use std::fmt;
-use std::sync::Arc;
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future::ProvideCredentials as Provided;
-use aws_sdk_sqs::config::{Credentials, ProvideCredentials};
+use tripline_config::SecretRef;
 
-use crate::{SecretLookup, SecretRef};
+use crate::Lookup;
 
 /// Where an access key is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Keys {
-    pub(super) access: SecretRef,
-    pub(super) secret: SecretRef,
-    pub(super) token: Option<SecretRef>,
+    /// The secret of its id.
+    pub access: SecretRef,
+    /// The secret of its secret.
+    pub secret: SecretRef,
+    /// The secret of its session token, where it is a temporary one.
+    pub token: Option<SecretRef>,
 }
 
 /// Looks the keys up for each request, so that rotated ones are taken up.
-pub struct SecretKeys {
-    pub keys: Keys,
-    pub namespace: String,
-    pub secrets: Arc<dyn SecretLookup>,
+pub(super) struct SecretKeys {
+    pub(super) keys: Keys,
+    pub(super) secrets: Lookup,
 }
 
 impl fmt::Debug for SecretKeys {
@@ -30,28 +33,28 @@ impl fmt::Debug for SecretKeys {
     }
 }
 
-/// A secret cannot be had.
+/// Credentials cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct NoSecret(String);
+pub(super) struct NoCredentials(pub(super) String);
 
 impl SecretKeys {
-    fn credentials(&self) -> Result<Credentials, NoSecret> {
+    fn credentials(&self) -> Result<Credentials, NoCredentials> {
         let access = self.text("accessKey", &self.keys.access)?;
         let secret = self.text("secretKey", &self.keys.secret)?;
         let token = self.keys.token.as_ref().map(|token| self.text("sessionToken", token));
         Ok(Credentials::new(access, secret, token.transpose()?, None, "tripline secret"))
     }
 
-    fn text(&self, field: &str, secret: &SecretRef) -> Result<String, NoSecret> {
-        let value = self.secrets.secret(&self.namespace, secret);
-        let value = value.map_err(|error| NoSecret(format!("`{field}`: {error}")))?;
-        let text = std::str::from_utf8(&value).map(str::trim).unwrap_or_default();
+    fn text(&self, field: &str, secret: &SecretRef) -> Result<String, NoCredentials> {
+        let value = (self.secrets)(secret);
+        let value = value.map_err(|error| NoCredentials(format!("`{field}`: {error}")))?;
+        let text = value.expose_str().map(str::trim).unwrap_or_default();
         // A header cannot carry anything else, and the library's error would show it.
         if text.is_empty() || !text.bytes().all(|c| c.is_ascii_graphic()) {
             let SecretRef { name, key, .. } = secret;
             let what = format!("`{field}`: key {key} of secret {name} is empty or no plain text");
-            return Err(NoSecret(what));
+            return Err(NoCredentials(what));
         }
         Ok(text.to_owned())
     }
