@@ -27,7 +27,7 @@ pub(crate) use data::index::{Step, Values, Word};
 use exprs::Exprs;
 use script::Scripted;
 use time::TimeOfDay;
-pub use trace::{Trace, TraceStep};
+pub use trace::{Trace, TraceStep, type_of};
 
 /// The filters of a dependency, compiled.
 #[derive(Clone, Debug)]

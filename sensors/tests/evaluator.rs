@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what is made here is known to be well made")]
 
+#[path = "evaluator/account.rs"]
+mod account;
 #[path = "evaluator/index.rs"]
 mod index;
 #[path = "evaluator/interleaving.rs"]

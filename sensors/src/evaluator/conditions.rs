@@ -120,7 +120,7 @@ impl Conditions {
 }
 
 /// The part of a sensor: FNV-1a over its name. It must never change.
-fn part_of(sensor: &ObjectName) -> u8 {
+pub fn part_of(sensor: &ObjectName) -> u8 {
     let bytes = sensor.namespace.bytes().chain(*b"/").chain(sensor.name.bytes());
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

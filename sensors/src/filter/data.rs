@@ -85,6 +85,7 @@ impl Data {
                 let path = filter.path.as_ref().map_or("", Path::text);
                 let text = found.as_ref().map(Found::text);
                 trace.push(field, path, text.as_deref(), &filter.wanted, &answer);
+                trace.typed(found.as_ref(), filter.check.type_name());
             }
             match answer {
                 Ok(true) if self.any => return Ok(true),
@@ -198,6 +199,16 @@ impl Check {
                 problems.push(problem.help("write `string`, `number` or `bool`"));
                 Self::Unknown(message.into())
             }
+        }
+    }
+
+    /// The filter's `type`.
+    fn type_name(&self) -> Option<&'static str> {
+        match self {
+            Self::Bool(_) => Some("bool"),
+            Self::Number(..) => Some("number"),
+            Self::Text(..) => Some("string"),
+            Self::Unknown(_) => None,
         }
     }
 
