@@ -40,10 +40,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tripline_event::Position;
+pub use tripline_nats::{Auth, Tls};
 
 use self::api::Api;
 use self::connection::Connection;
-pub use self::connection::{Auth, Tls};
 use self::keys::Keys;
 use self::lease::{Lease, LeasePlace};
 pub use self::names::DEFAULT_PREFIX;
