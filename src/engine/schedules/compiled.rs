@@ -98,7 +98,6 @@ pub enum Does {
         name: String,
         /// What else its data has under `data`.
         data: serde_json::Value,
-        cloud_event: None,
     },
 }
 
