@@ -4,6 +4,7 @@
 //! sockets and event sources; [`query`], [`control`] and [`cli`] are how it is looked at and
 //! told what to do.
 
+pub mod backtest;
 pub mod bus_copy;
 pub mod check;
 pub mod cli;
@@ -13,9 +14,15 @@ pub mod daemon;
 pub mod demo;
 pub mod doctor;
 pub mod engine;
+pub mod explain;
 pub mod graph;
+pub mod index;
+pub mod import;
 pub mod load;
+pub mod memory;
 pub mod program;
 pub mod query;
 pub mod render;
 pub mod schemas;
+pub mod sensor_test;
+pub mod verdicts;

@@ -10,6 +10,7 @@ mod cluster;
 mod schedules;
 
 pub mod event_bus;
+pub(crate) mod remembered;
 pub mod upstreams;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,17 +18,18 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tripline_config::{
-    Diagnostic, Dialect, FieldPath, Input, KnownKind, Loaded, Object, Place, Problem, Reader,
-    Severity, decode,
+    Diagnostic, Dialect, Document, FieldPath, Input, KnownKind, Loaded, Object, Place, Problem,
+    Reader, Severity, Stamp, decode,
 };
 use tripline_event::{DefinitionHash, EventKey, ObjectName};
 use tripline_eventsources::EventDefinition;
 use tripline_sensors::definition::SensorSpec;
 
 use crate::codes;
-use crate::engine::definitions::{CompiledSensor, Definitions, Documents};
+use crate::engine::definitions::{CompiledSensor, Definitions};
 use crate::engine::plans::Definition;
 use crate::engine::source_filters;
+use remembered::Remembered;
 
 const ARGO: &str = "argoproj.io/v1alpha1";
 const TRIPLINE: &str = "tripline.dev/v1";
@@ -97,6 +99,8 @@ pub struct Configuration {
     pub event_bus: Option<event_bus::EventBusChoice>,
     /// An `EventBus` that names a server and cannot be used.
     pub event_bus_refused: Option<ObjectName>,
+    /// How many tests there are. They are not looked at here: see [`crate::sensor_test`].
+    pub tests: usize,
     /// Objects that were refused, and the first reason.
     pub invalid: BTreeMap<Identity, String>,
     /// All that is wrong, sorted by place.
@@ -140,6 +144,16 @@ impl Configuration {
 
 /// Loads `inputs`. Sensors that `definitions` has compiled before are not compiled again.
 pub fn load(inputs: &[Input], definitions: &Definitions) -> Configuration {
+    load_with(inputs, definitions, true)
+}
+
+/// Loads `inputs` as [`load`] does, without the texts that diagnostics speak of: for who
+/// shows none of their lines.
+pub fn load_without_texts(inputs: &[Input], definitions: &Definitions) -> Configuration {
+    load_with(inputs, definitions, false)
+}
+
+fn load_with(inputs: &[Input], definitions: &Definitions, texts: bool) -> Configuration {
     let configuration = Configuration::default();
     let later = Vec::new();
     let mut loader = Loader {
@@ -147,12 +161,13 @@ pub fn load(inputs: &[Input], definitions: &Definitions) -> Configuration {
         configuration,
         objects: HashMap::new(),
         places: HashMap::new(),
-        documents: Documents::new(),
+        remembered: Remembered::default(),
+        texts,
         later,
     };
     let Loaded { diagnostics, skipped, files, incomplete, sources, .. } =
         tripline_config::load_each(inputs, KINDS, &mut loader);
-    definitions.remember(std::mem::take(&mut loader.documents));
+    definitions.remember(std::mem::take(&mut loader.remembered));
     loader.configuration.diagnostics.extend(diagnostics);
     loader.configuration.skipped = skipped;
     loader.configuration.files = files;
@@ -175,8 +190,10 @@ struct Loader<'a> {
     objects: HashMap<Identity, Object>,
     /// Of sensors that were not read again, where they stand.
     places: HashMap<ObjectName, Place>,
-    /// Sensors in which nothing is wrong, for the next load.
-    documents: Documents,
+    /// Sensors in which nothing is wrong, and where they stand, for the next load.
+    remembered: Remembered,
+    /// Whether the texts are kept.
+    texts: bool,
     /// Objects that refer to others.
     later: Vec<Object>,
 }
@@ -190,22 +207,29 @@ impl Reader for Loader<'_> {
         true
     }
 
-    fn recall(
-        &mut self,
-        document: &DefinitionHash,
-        place: &Place,
-        is_new: &dyn Fn(&str, &ObjectName) -> bool,
-    ) -> Option<(String, ObjectName)> {
-        let known = self.definitions.recall(document)?;
-        let name = known.0.name.clone();
-        if !is_new("Sensor", &name) {
-            return None;
-        }
-        let (definition, compiled) = known.clone();
-        self.documents.insert(document.clone(), known);
-        self.places.insert(name.clone(), place.clone());
-        self.configuration.sensors.insert(name.clone(), LoadedSensor { definition, compiled });
-        Some(("Sensor".to_owned(), name))
+    fn shows_lines(&self) -> bool {
+        self.texts
+    }
+
+    fn known(&self, document: &DefinitionHash) -> Option<Identity> {
+        let sensor = self.definitions.recall(document)?;
+        Some(("Sensor".to_owned(), sensor.definition.name.clone()))
+    }
+
+    fn take(&mut self, document: &DefinitionHash, place: Place) {
+        let Some(sensor) = self.definitions.recall(document) else { return };
+        let name = &sensor.definition.name;
+        self.places.insert(name.clone(), place);
+        self.configuration.sensors.insert(name.clone(), sensor.clone());
+        self.remembered.documents.insert(document.clone(), sensor);
+    }
+
+    fn known_file(&self, file: &str, stamp: &Stamp) -> Option<Arc<[Document]>> {
+        self.definitions.recall_file(file, stamp)
+    }
+
+    fn file(&mut self, file: &Arc<str>, stamp: Stamp, documents: Arc<[Document]>) {
+        self.remembered.files.insert(Arc::clone(file), (stamp, documents));
     }
 }
 
@@ -225,10 +249,7 @@ impl Loader<'_> {
                 "this build knows no clusters",
                 "it was built without the feature `kubernetes`",
             ),
-            "SensorTest" => {
-                let message = format!("{} is not supported yet", object.kind);
-                self.unsupported(&object, &message, "remove it");
-            }
+            "SensorTest" => self.configuration.tests += 1,
             _ => {}
         }
     }
@@ -284,11 +305,11 @@ impl Loader<'_> {
         if let Some(compiled) = compiled.filter(|_| !refused) {
             let name = object.name.clone();
             let definition = Definition { name: name.clone(), hash, json: json.into() };
+            let sensor = LoadedSensor { definition, compiled };
             if let Some(text) = object.text.clone().filter(|_| clean) {
-                let known = (definition.clone(), Arc::clone(&compiled));
-                self.documents.insert(text, known);
+                self.remembered.documents.insert(text, sensor.clone());
             }
-            self.configuration.sensors.insert(name, LoadedSensor { definition, compiled });
+            self.configuration.sensors.insert(name, sensor);
         }
         self.remember(object);
     }

@@ -14,14 +14,14 @@ pub(crate) struct Chunk<'t> {
 }
 
 impl Chunk<'_> {
-    /// The line of the first value.
-    pub fn first_line(&self) -> u32 {
+    /// The line of the first value; none where there are comments at most.
+    pub fn first_line(&self) -> Option<u32> {
         let is_value = |line: &str| {
             let line = line.trim();
             !line.is_empty() && !line.starts_with('#') && line != "---"
         };
-        let before = self.text.lines().position(is_value).unwrap_or_default();
-        self.line.saturating_add(u32::try_from(before).unwrap_or(u32::MAX))
+        let before = self.text.lines().position(is_value)?;
+        Some(self.line.saturating_add(u32::try_from(before).unwrap_or(u32::MAX)))
     }
 
     /// Puts as many lines in place of the text, in which nothing stands.
@@ -66,13 +66,13 @@ mod tests {
     #[test]
     fn a_document_begins_at_three_dashes_and_no_other_line() {
         for (text, expected) in [
-            ("a: 1\n", vec![(1, 1)]),
-            ("a: 1\n---\nb: 1\n", vec![(1, 1), (2, 3)]),
-            ("# c\n\n--- \n# d\n\nb: 1\n---\n", vec![(1, 1), (3, 6), (7, 7)]),
-            ("a: |\n  ---\n  x\n----\n---x\n", vec![(1, 1)]),
-            ("%YAML 1.2\n---\na: 1\n", vec![(1, 1)]),
-            ("a: 1\r\n---\r\nb: 1", vec![(1, 1), (2, 3)]),
-            ("", vec![(1, 1)]),
+            ("a: 1\n", vec![(1, Some(1))]),
+            ("a: 1\n---\nb: 1\n", vec![(1, Some(1)), (2, Some(3))]),
+            ("# c\n\n--- \n# d\n\nb: 1\n---\n", vec![(1, None), (3, Some(6)), (7, None)]),
+            ("a: |\n  ---\n  x\n----\n---x\n", vec![(1, Some(1))]),
+            ("%YAML 1.2\n---\na: 1\n", vec![(1, Some(1))]),
+            ("a: 1\r\n---\r\nb: 1", vec![(1, Some(1)), (2, Some(3))]),
+            ("", vec![(1, None)]),
         ] {
             let found: Vec<_> =
                 chunks(text).iter().map(|chunk| (chunk.line, chunk.first_line())).collect();

@@ -39,10 +39,37 @@ impl Input {
     }
 }
 
+/// What tells a file from another, and from what it was before, without reading it: also
+/// where a link leads to another file now, as when the `..data` of a mounted ConfigMap is
+/// swapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    /// Seconds and nanoseconds at which the contents changed.
+    modified: (i64, i64),
+    /// At which anything about it changed: nobody can set this.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(file: &Metadata) -> Self {
+        Self {
+            device: file.dev(),
+            inode: file.ino(),
+            bytes: file.len(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
+    }
+}
+
 /// Files below the inputs, sorted, each once, with what could not be found.
 #[derive(Default)]
 pub(crate) struct Found {
-    pub files: Vec<PathBuf>,
+    /// Each with what it was when it was found.
+    pub files: Vec<(PathBuf, Stamp)>,
     pub diagnostics: Vec<Diagnostic>,
     /// Folders and files by device and number, so that links do not lead in circles and no
     /// file is read twice.
@@ -109,7 +136,7 @@ impl Found {
             return;
         }
         if self.files.len() < MAX_FILES {
-            self.files.push(path.to_owned());
+            self.files.push((path.to_owned(), Stamp::of(metadata)));
         } else if self.files.len() == MAX_FILES && self.diagnostics.len() < MAX_FILES {
             let message = format!("there are more than {MAX_FILES} files; this one is not read");
             self.diagnostics.push(Diagnostic::error(
@@ -173,13 +200,7 @@ pub fn fingerprint(inputs: &[Input]) -> u64 {
         }
     }
     let found = Found::below(paths);
-    for path in &found.files {
-        path.hash(&mut hasher);
-        if let Ok(file) = std::fs::metadata(path) {
-            (file.dev(), file.ino(), file.len()).hash(&mut hasher);
-            (file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()).hash(&mut hasher);
-        }
-    }
+    found.files.hash(&mut hasher);
     for diagnostic in &found.diagnostics {
         (&diagnostic.place, &diagnostic.message).hash(&mut hasher);
     }

@@ -6,8 +6,8 @@
 //!
 //! Not here: what the fields of a kind mean ([`crate::decode()`] and the crates of the kinds).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tripline_event::{DefinitionHash, ObjectName};
@@ -15,7 +15,7 @@ use tripline_event::{DefinitionHash, ObjectName};
 use crate::chunk;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::files::{self, Found, Input};
+use crate::files::{self, Found, Input, Stamp};
 use crate::limits::MAX_FILE_BYTES;
 use crate::node::{Content, Node};
 use crate::object::{Draft, Object};
@@ -81,23 +81,50 @@ pub trait Reader {
     /// An object was read.
     fn object(&mut self, object: Object);
 
-    /// Whether [`Self::recall`] may ever know anything.
+    /// Whether anything of an earlier load may be known.
     fn remembers(&self) -> bool {
         false
     }
 
-    /// Takes the object of a document by the hash of its text, without reading it. Only for
-    /// one that is an object without any mistake, for which `is_new` is true. It stands at
-    /// `place`. Returns its kind and name; none where it is to be read.
-    fn recall(
-        &mut self,
-        document: &DefinitionHash,
-        place: &Place,
-        is_new: &dyn Fn(&str, &ObjectName) -> bool,
-    ) -> Option<(String, ObjectName)> {
-        let _ = (document, place, is_new);
+    /// Whether the texts are to be in [`Loaded::sources`].
+    fn shows_lines(&self) -> bool {
+        true
+    }
+
+    /// Kind and name of the object of a document, by the hash of its text; none where it is
+    /// to be read. Only for one that is an object without any mistake.
+    fn known(&self, document: &DefinitionHash) -> Option<(String, ObjectName)> {
+        let _ = document;
         None
     }
+
+    /// Takes the object of a document that is [`Self::known`], which stands at `place`.
+    fn take(&mut self, document: &DefinitionHash, place: Place) {
+        let _ = (document, place);
+    }
+
+    /// What stood in a file when it was last read and was what `stamp` says; none where it is
+    /// to be read.
+    fn known_file(&self, file: &str, stamp: &Stamp) -> Option<Arc<[Document]>> {
+        let _ = (file, stamp);
+        None
+    }
+
+    /// These documents stand in a file that was what `stamp` says before it was read.
+    fn file(&mut self, file: &Arc<str>, stamp: Stamp, documents: Arc<[Document]>) {
+        let _ = (file, stamp, documents);
+    }
+}
+
+/// A document of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// The line at which its text begins, from 1.
+    line: u32,
+    /// The line of its first value; none where it has none.
+    first_line: Option<u32>,
+    /// The hash of its text.
+    text: DefinitionHash,
 }
 
 /// Reads all inputs and shows each object as soon as it is read, in the order of files and
@@ -124,11 +151,8 @@ pub fn load_each(inputs: &[Input], known: &[KnownKind], reader: &mut dyn Reader)
         }
         loader.loaded.diagnostics.push(diagnostic);
     }
-    for path in &found.files {
-        match files::read(path) {
-            Ok(bytes) => loader.bytes(&files::name(path), &bytes),
-            Err(diagnostic) => loader.lose(*diagnostic),
-        }
+    for (path, stamp) in &found.files {
+        loader.file(path, *stamp);
     }
     let mut loaded = loader.loaded;
     loaded.diagnostics.sort();
@@ -140,9 +164,8 @@ struct Loader<'k> {
     loaded: Loaded,
     /// Where each object is, for the message about a second one.
     places: HashMap<(String, ObjectName), Place>,
-    /// The documents of the file that is being read: their first lines, and the hashes of
-    /// their texts.
-    documents: Vec<(u32, DefinitionHash)>,
+    /// The documents of the file that is being read, where the reader remembers them.
+    documents: Vec<Document>,
     reader: &'k mut dyn Reader,
 }
 
@@ -156,6 +179,48 @@ struct Candidate<'f> {
 }
 
 impl Loader<'_> {
+    fn file(&mut self, path: &Path, stamp: Stamp) {
+        let name = files::name(path);
+        if self.reader.remembers()
+            && let Some(documents) = self.reader.known_file(&name, &stamp)
+            && self.take_known(&name, &documents)
+        {
+            self.loaded.files += 1;
+            return self.reader.file(&name, stamp, documents);
+        }
+        self.documents.clear();
+        match files::read(path) {
+            Ok(bytes) => self.bytes(&name, &bytes),
+            Err(diagnostic) => return self.lose(*diagnostic),
+        }
+        if self.reader.remembers() {
+            let documents = std::mem::take(&mut self.documents);
+            self.reader.file(&name, stamp, documents.into());
+        }
+    }
+
+    /// Takes all documents of a file, or none where one of them is to be read.
+    fn take_known(&mut self, file: &Arc<str>, documents: &[Document]) -> bool {
+        let mut found = Vec::with_capacity(documents.len());
+        for Document { first_line, text, .. } in documents {
+            let Some(line) = *first_line else { continue };
+            let Some(identity) = self.reader.known(text) else { return false };
+            if self.places.contains_key(&identity) {
+                return false;
+            }
+            found.push((identity, text, Spot { line, column: 1 }.of(file)));
+        }
+        let names: HashSet<_> = found.iter().map(|(identity, ..)| identity).collect();
+        if names.is_empty() || names.len() < found.len() {
+            return false;
+        }
+        for (identity, text, place) in found {
+            self.reader.take(text, place.clone());
+            self.places.insert(identity, place);
+        }
+        true
+    }
+
     fn bytes(&mut self, file: &Arc<str>, bytes: &[u8]) {
         self.loaded.files += 1;
         if bytes.len() as u64 > MAX_FILE_BYTES {
@@ -167,13 +232,15 @@ impl Loader<'_> {
             Ok(text) => text,
             Err(error) => return self.lose(not_utf8(file, bytes, error.valid_up_to())),
         };
-        self.loaded.sources.add(file, text);
+        if self.reader.shows_lines() {
+            self.loaded.sources.add(file, text);
+        }
         let rest = if self.reader.remembers() { self.without_known(file, text) } else { None };
         let broken = yaml::parse(rest.as_deref().unwrap_or(text), &mut |document| {
             let (node, flaws) = (document.root, document.flaws);
             let line = node.spot.line;
-            let place = self.documents.partition_point(|(first, _)| *first <= line);
-            let text = place.checked_sub(1).map(|place| self.documents[place].1.clone());
+            let place = self.documents.partition_point(|document| document.line <= line);
+            let text = place.checked_sub(1).map(|place| self.documents[place].text.clone());
             let text = text.filter(|_| flaws.is_empty());
             self.document(Candidate { file, node, flaws, text });
         });
@@ -190,20 +257,24 @@ impl Loader<'_> {
         self.documents.clear();
         let (mut rest, mut any) = (String::new(), false);
         for chunk in chunk::chunks(text) {
-            let hash = DefinitionHash::of(chunk.text);
-            let place = Spot { line: chunk.first_line(), column: 1 }.of(file);
-            let is_new = |kind: &str, name: &ObjectName| {
-                !self.places.contains_key(&(kind.to_owned(), name.clone()))
+            let document = Document {
+                line: chunk.line,
+                first_line: chunk.first_line(),
+                text: DefinitionHash::of(chunk.text),
             };
-            match self.reader.recall(&hash, &place, &is_new) {
+            let line = document.first_line.unwrap_or(chunk.line);
+            let place = Spot { line, column: 1 }.of(file);
+            let known = self.reader.known(&document.text);
+            match known.filter(|identity| !self.places.contains_key(identity)) {
                 Some(identity) => {
+                    self.reader.take(&document.text, place.clone());
                     self.places.insert(identity, place);
                     chunk.blank(&mut rest);
                     any = true;
                 }
                 None => rest.push_str(chunk.text),
             }
-            self.documents.push((chunk.line, hash));
+            self.documents.push(document);
         }
         any.then_some(rest)
     }

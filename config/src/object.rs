@@ -29,7 +29,7 @@ pub struct Object {
     /// find more, but must not be used.
     pub broken: bool,
     /// The hash of the document's text, where that is this object and no mistake was found
-    /// while it was read: [`crate::Reader::recall`] is asked for it at the next load.
+    /// while it was read: [`crate::Reader::known`] is asked for it at the next load.
     pub text: Option<DefinitionHash>,
     pub(crate) node: Node,
 }

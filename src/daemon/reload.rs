@@ -15,7 +15,8 @@ use tripline_event::ObjectName;
 use super::{Shared, lock};
 use crate::engine::plans::{self, Definition};
 use crate::engine::retry::Retry;
-use crate::load::{self, Configuration, LoadedSensor};
+use crate::load::{self, Configuration, LoadedSensor, LoadedSource};
+use crate::memory;
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -48,12 +49,17 @@ impl Shared {
                     .ok()
             }
         };
-        let mut seen = fingerprint().await;
+        let mut seen = Some(self.files_at_start);
+        // What was needed to load is free when its sensors are in force: some time after.
+        let mut loaded = true;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            if std::mem::take(&mut loaded) {
+                memory::give_back();
             }
             let now = fingerprint().await;
             // Secrets are looked up at each use; only what was loaded is compared here.
@@ -63,6 +69,7 @@ impl Shared {
             match self.reload().await {
                 Ok(done) => {
                     seen = now;
+                    loaded = true;
                     self.log(&done);
                 }
                 Err(error) => tracing::warn!(
@@ -88,7 +95,8 @@ impl Shared {
         let _one_at_a_time = self.reloading.lock().await;
         let (inputs, definitions) = (self.inputs.clone(), Arc::clone(&self.engine.definitions));
         let mut loaded =
-            tokio::task::spawn_blocking(move || load::load(&inputs, &definitions)).await?;
+            tokio::task::spawn_blocking(move || load::load_without_texts(&inputs, &definitions))
+                .await?;
         if self.targets.choice().is_local_unsaid() {
             loaded.refuse_real_upstreams();
         }
@@ -124,17 +132,19 @@ impl Shared {
         let refused = |kind: &str, name: &ObjectName| {
             loaded.incomplete || loaded.invalid.contains_key(&(kind.to_owned(), name.clone()))
         };
-        let sensors: Vec<LoadedSensor> = match before.is_empty() {
+        let of_newest_plan = match before.is_empty() {
             true => self.sensors_of_newest_plan(&loaded).await?,
-            false => before.sensors.values().cloned().collect(),
+            false => Vec::new(),
         };
-        let kept: Vec<_> = sensors
-            .into_iter()
+        let kept: Vec<_> = of_newest_plan
+            .iter()
+            .chain(before.sensors.values())
             .filter(|sensor| !loaded.sensors.contains_key(&sensor.definition.name))
             .filter(|sensor| {
                 let (kind, name) = sensor.identity();
                 refused(&kind, &name)
             })
+            .cloned()
             .collect();
         let sources: Vec<_> = before
             .sources
@@ -205,42 +215,44 @@ impl Shared {
             );
         }
         self.engine.executor.policies_changed();
-        // Whoever wants to see the lines of files runs `check`.
-        let configuration = Configuration { texts: Default::default(), ..configuration };
         self.configuration.store(Arc::new(configuration));
         *lock(&self.held) = None;
         Ok(())
     }
 }
 
-/// Everything in force, each with what tells one version from another.
-fn versions(configuration: &Configuration) -> BTreeMap<(&str, &ObjectName), String> {
-    let sensors = configuration
-        .sensors
-        .iter()
-        .map(|(name, sensor)| (("Sensor", name), sensor.definition.hash.to_string()));
-    let sources = configuration.sources.iter().map(|(name, source)| {
-        let events: Vec<String> = source
-            .events
-            .iter()
-            .map(|event| format!("{}={}", event.key.name, event.hash))
-            .collect();
-        (("EventSource", name), events.join(","))
+/// Counts of what is new, other and gone.
+pub(crate) fn difference(before: &Configuration, after: &Configuration) -> Reloaded {
+    let mut done = Reloaded::default();
+    compare(&before.sensors, &after.sensors, &mut done, |old, new| {
+        old.definition.hash == new.definition.hash
     });
-    sensors.chain(sources).collect()
+    compare(&before.sources, &after.sources, &mut done, |old, new| {
+        let versions = |source: &LoadedSource| -> Vec<_> {
+            source.events.iter().map(|event| (event.key.clone(), event.hash.clone())).collect()
+        };
+        versions(old) == versions(new)
+    });
+    done
 }
 
-pub(crate) fn difference(before: &Configuration, after: &Configuration) -> Reloaded {
-    let (before, after) = (versions(before), versions(after));
-    Reloaded {
-        added: after.keys().filter(|name| !before.contains_key(*name)).count(),
-        changed: after
-            .iter()
-            .filter(|(name, version)| before.get(*name).is_some_and(|old| old != *version))
-            .count(),
-        removed: before.keys().filter(|name| !after.contains_key(*name)).count(),
-        held: None,
+fn compare<T>(
+    before: &BTreeMap<ObjectName, T>,
+    after: &BTreeMap<ObjectName, T>,
+    done: &mut Reloaded,
+    same: impl Fn(&T, &T) -> bool,
+) {
+    let mut stayed = 0;
+    for (name, new) in after {
+        match before.get(name) {
+            Some(old) => {
+                stayed += 1;
+                done.changed += usize::from(!same(old, new));
+            }
+            None => done.added += 1,
+        }
     }
+    done.removed += before.len() - stayed;
 }
 
 fn reason_to_hold(before: &Configuration, done: &Reloaded) -> Option<String> {

@@ -4,7 +4,8 @@
 //! definitions and never changes either. `plan/head` names the newest plan, and moves by
 //! compare-and-swap. From which record on a plan is in force stands in the EVENTS log.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -52,37 +53,60 @@ impl Stored {
     /// Each so many plans one is whole: what bounds how many are read for one.
     const WHOLE_EVERY: u64 = 64;
 
-    fn new(before: &Listing, next: &Listing) -> Self {
-        let old: BTreeMap<_, _> = before.sensors.iter().map(|(name, hash)| (name, hash)).collect();
-        let new: BTreeMap<_, _> = next.sensors.iter().map(|(name, hash)| (name, hash)).collect();
-        let changed: Vec<_> = next
-            .sensors
-            .iter()
-            .filter(|(name, hash)| old.get(name) != Some(&hash))
-            .cloned()
-            .collect();
-        let removed: Vec<_> = old
-            .keys()
-            .filter(|name| !new.contains_key(*name))
-            .map(|name| (*name).clone())
-            .collect();
-        let small = (changed.len() + removed.len()) * 2 < next.sensors.len();
+    fn new(change: Change, next: &Listing) -> Self {
+        let small = (change.changed.len() + change.removed.len()) * 2 < next.sensors.len();
         if next.number % Self::WHOLE_EVERY == 1 || !small {
             return Self::Whole(next.clone());
         }
-        Self::Change(Change { v: FORMAT, number: next.number, changed, removed })
+        Self::Change(change)
     }
 }
 
 impl Change {
-    fn apply(&self, listing: &mut Listing) {
-        let all = std::mem::take(&mut listing.sensors);
-        let mut all: BTreeMap<_, _> = all.into_iter().collect();
+    /// What leads from one plan to the next. Both are in the order of the names.
+    fn between(before: &Listing, next: &Listing) -> Self {
+        let (mut changed, mut removed) = (Vec::new(), Vec::new());
+        let (mut old, mut new) = (before.sensors.iter().peekable(), next.sensors.iter().peekable());
+        loop {
+            let order = match (old.peek(), new.peek()) {
+                (Some((before, _)), Some((next, _))) => before.cmp(next),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            let before = old.next_if(|_| order.is_le());
+            let next = new.next_if(|_| order.is_ge());
+            match (before, next) {
+                (Some((name, _)), None) => removed.push(name.clone()),
+                (before, Some(next)) if before != Some(next) => changed.push(next.clone()),
+                _ => {}
+            }
+        }
+        Self { v: FORMAT, number: next.number, changed, removed }
+    }
+
+    fn apply(&self, all: &mut BTreeMap<ObjectName, DefinitionHash>) {
         self.removed.iter().for_each(|name| drop(all.remove(name)));
         all.extend(self.changed.iter().cloned());
-        listing.number = self.number;
-        listing.sensors = all.into_iter().collect();
     }
+}
+
+/// What stands in `plan/head`. Before, it was the newest plan itself, which has this field
+/// too.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    v: u32,
+    number: u64,
+}
+
+/// What a plan has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// All of it.
+    Whole(Listing),
+    /// What is other than in the plan that it was to be told from: sensors that are new or
+    /// have another definition, and those that are gone.
+    Since(BTreeMap<ObjectName, Option<DefinitionHash>>),
 }
 
 /// A definition to be kept.
@@ -115,33 +139,45 @@ pub enum PlanError {
 
 /// The newest plan that was published; [`Listing::default`] where there is none.
 pub async fn newest(bus: &dyn Bus) -> Result<Listing, PlanError> {
-    Ok(head(bus).await?.1)
+    let (_, number) = head(bus).await?;
+    load(bus, number).await
 }
 
-async fn head(bus: &dyn Bus) -> Result<(Revision, Listing), PlanError> {
+async fn head(bus: &dyn Bus) -> Result<(Revision, u64), PlanError> {
     match bus.get(HEAD).await? {
-        Some(entry) => Ok((entry.revision, serde_json::from_slice(&entry.value)?)),
-        None => Ok((Revision::ABSENT, Listing::default())),
+        Some(entry) => Ok((entry.revision, serde_json::from_slice::<Head>(&entry.value)?.number)),
+        None => Ok((Revision::ABSENT, 0)),
     }
 }
 
-/// Publishes these definitions as the next plan, unless they are those of the newest:
-/// then that one is returned. Everything that the plan names is durable before it is.
-pub async fn publish(bus: &dyn Bus, definitions: &[Definition]) -> Result<Listing, PlanError> {
+/// Publishes these definitions as the next plan, unless they are those of the newest.
+/// Everything that the plan names is durable before it is. `newest` is what was the newest
+/// plan when it was last looked, and then what is: a plan never changes, so only one that
+/// somebody else has published is read.
+pub async fn publish(
+    bus: &dyn Bus,
+    definitions: &[Definition],
+    newest: &mut Listing,
+) -> Result<(), PlanError> {
     let mut sensors: Vec<_> = definitions
         .iter()
         .map(|definition| (definition.name.clone(), definition.hash.clone()))
         .collect();
     sensors.sort();
+    let mut next = Listing { v: FORMAT, number: 0, sensors };
     loop {
-        let (revision, newest) = head(bus).await?;
-        if newest.sensors == sensors {
-            return Ok(newest);
+        let (revision, number) = head(bus).await?;
+        if newest.number != number {
+            *newest = load(bus, number).await?;
         }
-        let known: std::collections::HashSet<_> =
-            newest.sensors.iter().map(|(_, hash)| hash).collect();
+        if newest.sensors == next.sensors {
+            return Ok(());
+        }
+        next.number = number + 1;
+        let change = Change::between(newest, &next);
+        let unknown: HashSet<_> = change.changed.iter().map(|(_, hash)| hash).collect();
         let unknown: Vec<_> =
-            definitions.iter().filter(|definition| !known.contains(&definition.hash)).collect();
+            definitions.iter().filter(|definition| unknown.contains(&definition.hash)).collect();
         // At the same time: the bus makes few commits of them.
         for some in unknown.chunks(AT_ONCE) {
             try_join_all(some.iter().map(|definition| async move {
@@ -149,12 +185,15 @@ pub async fn publish(bus: &dyn Bus, definitions: &[Definition]) -> Result<Listin
             }))
             .await?;
         }
-        let next = Listing { v: FORMAT, number: newest.number + 1, sensors: sensors.clone() };
         // A crash may have left a plan of this number that nothing names.
-        let stored = serde_json::to_string(&Stored::new(&newest, &next))?;
+        let stored = serde_json::to_string(&Stored::new(change, &next))?;
         overwrite(bus, &plan_key(next.number), &stored).await?;
-        match bus.put(HEAD, Bytes::from(serde_json::to_string(&next)?), revision).await {
-            Ok(_) => return Ok(next),
+        let head = serde_json::to_string(&Head { v: FORMAT, number: next.number })?;
+        match bus.put(HEAD, Bytes::from(head), revision).await {
+            Ok(_) => {
+                *newest = next;
+                return Ok(());
+            }
             Err(WriteError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
         }
@@ -163,11 +202,21 @@ pub async fn publish(bus: &dyn Bus, definitions: &[Definition]) -> Result<Listin
 
 /// The plan of that number.
 pub async fn load(bus: &dyn Bus, number: u64) -> Result<Listing, PlanError> {
+    match contents(bus, number, 0).await? {
+        Contents::Whole(listing) => Ok(listing),
+        // There is no plan before the first one, which is whole.
+        Contents::Since(_) => Err(PlanError::Missing(plan_key(number))),
+    }
+}
+
+/// The plan of that number, or how it differs from that of the number `known`, where that
+/// can be told without reading more.
+pub async fn contents(bus: &dyn Bus, number: u64, known: u64) -> Result<Contents, PlanError> {
     if number == 0 {
-        return Ok(Listing::default());
+        return Ok(Contents::Whole(Listing::default()));
     }
     let (mut next, mut changes) = (number, Vec::new());
-    loop {
+    while next != known {
         let key = plan_key(next);
         let entry = bus.get(&key).await?.ok_or(PlanError::Missing(key))?;
         match serde_json::from_slice(&entry.value)? {
@@ -175,12 +224,20 @@ pub async fn load(bus: &dyn Bus, number: u64) -> Result<Listing, PlanError> {
                 next = change.number.saturating_sub(1);
                 changes.push(change);
             }
-            Stored::Whole(mut listing) => {
-                changes.iter().rev().for_each(|change| change.apply(&mut listing));
-                return Ok(listing);
+            Stored::Whole(listing) => {
+                let mut all: BTreeMap<_, _> = listing.sensors.into_iter().collect();
+                changes.iter().rev().for_each(|change| change.apply(&mut all));
+                let sensors = all.into_iter().collect();
+                return Ok(Contents::Whole(Listing { v: listing.v, number, sensors }));
             }
         }
     }
+    let mut since = BTreeMap::new();
+    for change in changes.into_iter().rev() {
+        since.extend(change.removed.into_iter().map(|name| (name, None)));
+        since.extend(change.changed.into_iter().map(|(name, hash)| (name, Some(hash))));
+    }
+    Ok(Contents::Since(since))
 }
 
 /// The definition of that hash.
@@ -233,6 +290,7 @@ mod tests {
     async fn each_plan_reads_back_as_it_was_published() {
         let bus = MemoryBus::new(MemoryStore::new(1));
         let mut published = vec![Listing::default()];
+        let mut last = Listing::default();
         let mut versions: Vec<(usize, usize)> = (0..50).map(|n| (n, 0)).collect();
         for step in 0..150 {
             match step % 3 {
@@ -240,7 +298,8 @@ mod tests {
                 1 => drop(versions.remove(step % 40)),
                 _ => versions.push((100 + step, 0)),
             }
-            published.push(publish(&bus, &definitions(&versions)).await.unwrap());
+            publish(&bus, &definitions(&versions), &mut last).await.unwrap();
+            published.push(last.clone());
         }
         for listing in &published {
             assert_eq!(&load(&bus, listing.number).await.unwrap(), listing);
@@ -253,7 +312,52 @@ mod tests {
         assert!(bytes(1).await > 2_000, "whole");
         assert!(bytes(2).await < 300, "what is other");
         assert!(bytes(65).await > 2_000, "whole again");
-        let same = publish(&bus, &definitions(&versions)).await.unwrap();
-        assert_eq!(same.number, 150, "nothing changes, and there is no new plan");
+        publish(&bus, &definitions(&versions), &mut last).await.unwrap();
+        assert_eq!(last.number, 150, "nothing changes, and there is no new plan");
+    }
+
+    /// Whoever knows one plan need not read the next one whole.
+    #[tokio::test]
+    async fn a_plan_is_told_from_an_earlier_one() {
+        let bus = MemoryBus::new(MemoryStore::new(1));
+        let mut last = Listing::default();
+        let mut versions: Vec<(usize, usize)> = (0..50).map(|n| (n, 0)).collect();
+        for step in 0..3 {
+            versions[7].1 = step;
+            versions[20 + step].1 = 9;
+            publish(&bus, &definitions(&versions), &mut last).await.unwrap();
+        }
+        versions.remove(8);
+        publish(&bus, &definitions(&versions), &mut last).await.unwrap();
+        let name = |n: usize| ObjectName::new("ci", format!("s-{n:03}"));
+        let hash = |version: &(usize, usize)| Some(definitions(&[*version])[0].hash.clone());
+        let expected = BTreeMap::from([
+            (name(7), hash(&(7, 2))),
+            (name(8), None),
+            (name(21), hash(&(21, 9))),
+            (name(22), hash(&(22, 9))),
+        ]);
+        let since = contents(&bus, 4, 1).await.unwrap();
+        assert_eq!(since, Contents::Since(expected));
+        assert_eq!(contents(&bus, 4, 4).await.unwrap(), Contents::Since(BTreeMap::new()));
+        assert_eq!(contents(&bus, 4, 0).await.unwrap(), Contents::Whole(last));
+        assert!(matches!(contents(&bus, 2, 4).await.unwrap(), Contents::Whole(_)), "none later");
+    }
+
+    /// Another process may publish, too, and before, the newest plan stood in `plan/head`.
+    #[tokio::test]
+    async fn a_plan_of_somebody_else_is_gone_on_from() {
+        let bus = MemoryBus::new(MemoryStore::new(1));
+        let (mut one, mut other) = (Listing::default(), Listing::default());
+        publish(&bus, &definitions(&[(1, 0), (2, 0)]), &mut one).await.unwrap();
+        publish(&bus, &definitions(&[(1, 0)]), &mut other).await.unwrap();
+        publish(&bus, &definitions(&[(1, 0), (2, 0)]), &mut one).await.unwrap();
+        assert_eq!(one.number, 3);
+        assert_eq!(newest(&bus).await.unwrap(), one);
+
+        overwrite(&bus, HEAD, &serde_json::to_string(&other).unwrap()).await.unwrap();
+        assert_eq!(newest(&bus).await.unwrap(), other);
+        publish(&bus, &definitions(&[(3, 0)]), &mut one).await.unwrap();
+        assert_eq!((one.number, one.sensors.len()), (3, 1));
     }
 }

@@ -18,12 +18,14 @@ pub fn clashes(routes: &[Arc<Route>]) -> Vec<(Arc<Route>, Arc<Route>, String)> {
                 Some(clash(first, route, format!("port {}: {why}", route.webhook.port)))
             }));
         }
+        // Of different event sources one is named by the host or the prefix of a request.
         let mut by_path = of_port.to_vec();
         by_path.sort_by(|a, b| path(a).cmp(&path(b)));
         for same in by_path.chunk_by(|a, b| path(a) == path(b)) {
             let [first, rest @ ..] = same else { continue };
-            let (method, endpoint) = path(first);
-            let port = first.webhook.port;
+            let webhook = &first.webhook;
+            let (method, endpoint, port) =
+                (&webhook.method, webhook.endpoint.as_str(), webhook.port);
             let why = format!("both answer {method} {endpoint} on port {port}");
             found.extend(rest.iter().map(|route| clash(first, route, why.clone())));
         }
@@ -31,6 +33,7 @@ pub fn clashes(routes: &[Arc<Route>]) -> Vec<(Arc<Route>, Arc<Route>, String)> {
     found
 }
 
-fn path(route: &Route) -> (&str, &str) {
-    (route.webhook.method.as_str(), route.webhook.endpoint.normal())
+fn path(route: &Route) -> (&str, &str, &str, &str) {
+    let (key, webhook) = (&route.key, &route.webhook);
+    (&key.namespace, &key.source, webhook.method.as_str(), webhook.endpoint.normal())
 }

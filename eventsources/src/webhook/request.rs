@@ -17,6 +17,7 @@ use hyper::body::{Body, Incoming};
 use percent_encoding::percent_decode_str;
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
+use tripline_event::EventKey;
 
 use super::KIND;
 use super::answer::{Answer, Refusal, wants_json};
@@ -72,7 +73,7 @@ async fn answer(shared: &Shared, head: &Parts, body: &mut Incoming) -> Answer {
         Found::Route(route) => (Arc::clone(route), false),
         Found::WrongMethod(route) => (Arc::clone(route), true),
         Found::Ambiguous(routes) => {
-            let refusal = ambiguous();
+            let refusal = ambiguous(routes, &path);
             for route in routes {
                 shared.context.sink.refused(&route.key, refusal.reason);
             }
@@ -104,13 +105,24 @@ fn host(head: &Parts) -> Option<&str> {
     }
 }
 
-fn ambiguous() -> Refusal {
-    Refusal::new(
-        StatusCode::CONFLICT,
-        "ambiguous path",
-        "several event sources have this endpoint: name one by its host name \
-         (<event source>-eventsource-svc.<namespace>) or its prefix (/<namespace>/<event source>)",
-    )
+/// Says what would tell the event sources apart.
+fn ambiguous(routes: &[Arc<Route>], path: &str) -> Refusal {
+    /// So many ways are named.
+    const NAMED: usize = 3;
+    let ways: Vec<String> = routes
+        .iter()
+        .take(NAMED)
+        .map(|route| {
+            let EventKey { namespace, source, .. } = &route.key;
+            format!("/{namespace}/{source}{path} (or Host: {source}-eventsource-svc.{namespace})")
+        })
+        .collect();
+    let message = format!(
+        "{} event sources have this path: send it to one of them, such as {}",
+        routes.len(),
+        ways.join(", "),
+    );
+    Refusal::new(StatusCode::CONFLICT, "ambiguous path", message)
 }
 
 async fn take(

@@ -386,22 +386,39 @@ async fn one_endpoint_of_two_event_sources_is_told_apart_by_host_or_prefix() {
     let world = World::new(NOW);
     let config = json!({"webhook": {"done": {"endpoint": "/done", "port": "12000"}}});
     let objects = [("builds", config.clone()), ("prod/images", config)];
-    let clashes = crate::clashes(&definitions(&objects));
-    assert_eq!(clashes.len(), 1);
-    let (a, b, why) = &clashes[0];
-    assert_eq!(
-        (a.to_string(), b.to_string()),
-        ("ci/builds/done".into(), "prod/images/done".into())
-    );
-    assert_eq!(why, "both answer POST /done on port 12000");
+    assert_eq!(crate::clashes(&definitions(&objects)), []);
     world.apply(&objects);
     let at_host =
         |host: &str| client().post(world.url("/done")).header("host", host).body("1").send();
-    assert_eq!(at_host("localhost").await.unwrap().status(), 409);
+    let neither = at_host("localhost").await.unwrap();
+    assert_eq!(neither.status(), 409);
+    let said = neither.text().await.unwrap();
+    assert!(said.contains("/ci/builds/done (or Host: builds-eventsource-svc.ci)"), "{said}");
+    assert!(said.contains("/prod/images/done (or Host: images-eventsource-svc.prod)"), "{said}");
     assert_eq!(at_host("images-eventsource-svc.prod.svc:12000").await.unwrap().status(), 200);
     assert_eq!(seen(world.post("/ci/builds/done", "1").await).await.0, 200);
     let keys: Vec<String> = world.sink.taken().iter().map(|m| m.key.to_string()).collect();
     assert_eq!(keys, ["prod/images/done", "ci/builds/done"]);
+}
+
+/// Neither a host nor a prefix tells two events of one event source apart.
+#[test]
+fn one_endpoint_of_two_events_of_one_event_source_is_a_clash() {
+    let events = json!({"webhook": {
+        "one": {"endpoint": "/b/{id}", "port": "12000"},
+        "other": {"endpoint": "/b/{name}", "port": "12000"},
+        "elsewhere": {"endpoint": "/b/{id}", "port": "12001"},
+        "got": {"endpoint": "/b/{id}", "port": "12000", "method": "GET"},
+    }});
+    let clashes = crate::clashes(&definitions(&[("builds", events.clone()), ("prod/builds", events)]));
+    let said: Vec<_> = clashes.iter().map(|(a, b, why)| format!("{a} {b}: {why}")).collect();
+    assert_eq!(
+        said,
+        [
+            "ci/builds/one ci/builds/other: both answer POST /b/{id} on port 12000",
+            "prod/builds/one prod/builds/other: both answer POST /b/{id} on port 12000",
+        ]
+    );
 }
 
 mod slow {
