@@ -11,6 +11,7 @@ mod control;
 pub use control::publish_onto;
 pub mod counts;
 pub mod health;
+pub(crate) mod messages;
 pub mod metrics;
 pub mod notes;
 pub mod operations;
@@ -21,6 +22,7 @@ pub mod secrets;
 mod sensor;
 pub mod targets;
 pub mod trouble;
+pub mod upgrade;
 pub mod watchers;
 
 use std::collections::BTreeMap;
@@ -31,14 +33,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tripline_bus::Bus;
 use tripline_config::{Diagnostic, Input, Secrets};
 use tripline_event::{Clock, SystemClock, Timestamp};
-use tripline_eventsources::{SourceContext, SourceSettings, Sources};
+use tripline_eventsources::{Listeners, SourceContext, SourceSettings, Sources};
 use tripline_triggers::executor::{Kinds, Limits};
 use tripline_triggers::http::HttpTrigger;
 use tripline_triggers::log::LogTrigger;
@@ -96,6 +97,10 @@ pub struct Options {
     pub grace: Duration,
     /// Wants to see everything.
     pub guest: Option<Arc<dyn Guest>>,
+    /// The sockets that webhooks and operations listen on.
+    pub listeners: Arc<Listeners>,
+    /// The program that the process is; none where the daemon is a part of another.
+    pub program: Option<upgrade::Program>,
 }
 
 impl Options {
@@ -118,6 +123,8 @@ impl Options {
             watch: true,
             grace: Duration::from_secs(25),
             guest: None,
+            listeners: Arc::default(),
+            program: None,
         }
     }
 }
@@ -131,6 +138,17 @@ pub struct Daemon {
     grace: Duration,
     watch: bool,
     operations: Option<SocketAddr>,
+    listeners: Arc<Listeners>,
+}
+
+/// How a daemon ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// It was told to make room for the program that is at its path now, which is to listen
+    /// on these sockets.
+    Upgrade(upgrade::Program, Vec<std::net::TcpListener>),
 }
 
 /// What the parts of the daemon share.
@@ -145,6 +163,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) inputs: Vec<Input>,
+    /// What the files were before they were first read.
+    pub(crate) files_at_start: u64,
     pub(crate) configuration: ArcSwap<Configuration>,
     /// A reload that waits to be confirmed, and why.
     pub(crate) held: Mutex<Option<reload::Held>>,
@@ -153,6 +173,9 @@ pub(crate) struct Shared {
     pub(crate) pauses: Pauses,
     pub(crate) started_at: Timestamp,
     pub(crate) stopping: CancellationToken,
+    pub(crate) program: Option<upgrade::Program>,
+    /// The program is to be replaced.
+    pub(crate) upgrading: CancellationToken,
 }
 
 /// The parts of the engine that others call.
@@ -184,6 +207,7 @@ impl Daemon {
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let definitions = Arc::new(Definitions::default());
+        let files_at_start = tripline_config::fingerprint(&options.inputs);
         let configuration = first_configuration(&options, &definitions)?;
         let secrets = Arc::new(SecretStore::new(secrets(&options)));
         for diagnostic in secrets.replace_documents(&configuration.secrets) {
@@ -227,13 +251,14 @@ impl Daemon {
         .await
         .context("the daemon cannot start")?;
         let stop = CancellationToken::new();
-        let sources = Sources::new(SourceContext {
+        let context = SourceContext {
             sink: Arc::clone(&engine.ingest) as _,
             clock: Arc::clone(&clock),
             secrets: Arc::clone(&secrets) as _,
             accounts: None,
             settings: SourceSettings { bind: options.bind, listen_port: options.listen_port },
-        });
+        };
+        let sources = Sources::with_listeners(context, Arc::clone(&options.listeners));
         let shared = Arc::new(Shared {
             bus: Arc::clone(&bus),
             backend,
@@ -254,12 +279,15 @@ impl Daemon {
             metrics,
             counts,
             inputs: options.inputs.clone(),
+            files_at_start,
             configuration: ArcSwap::default(),
             held: Mutex::new(None),
             reloading: tokio::sync::Mutex::new(()),
             pauses: Pauses::new(Arc::clone(&bus), &engine.executor, pauses),
             started_at: clock.now(),
             stopping: stop.clone(),
+            program: options.program.clone(),
+            upgrading: CancellationToken::new(),
         });
         let configuration = shared.with_last_good_versions(configuration).await?;
         shared.put_in_force(configuration).await?;
@@ -273,6 +301,7 @@ impl Daemon {
             grace: options.grace,
             watch: options.watch,
             operations: None,
+            listeners: Arc::clone(&options.listeners),
         };
         daemon.serve(&options, notes).await?;
         Ok(daemon)
@@ -281,9 +310,10 @@ impl Daemon {
     async fn serve(&mut self, options: &Options, notes: Arc<Notes>) -> anyhow::Result<()> {
         let bus = Arc::clone(&self.shared.bus);
         let stop = self.stop.clone();
+        self.tasks.spawn(crate::index::Indexer::new(Arc::clone(&bus)).run(stop.clone()));
         self.tasks.spawn(async move { notes.run(bus, stop).await });
         if let Some(address) = options.operations {
-            let listener = TcpListener::bind(address).await.with_context(|| {
+            let listener = self.listeners.listen(address).with_context(|| {
                 format!("cannot listen on {address} for /healthz, /readyz and /metrics")
             })?;
             self.operations = listener.local_addr().ok();
@@ -340,7 +370,7 @@ impl Daemon {
     /// # Errors
     /// What the engine could not go on with, or that stopping took longer than its grace
     /// period.
-    pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<Ended> {
         if self.watch {
             let (shared, stopping) = (Arc::clone(&self.shared), self.stop.clone());
             self.tasks.spawn(async move { shared.watch(stopping).await });
@@ -349,16 +379,31 @@ impl Daemon {
         self.tasks.spawn(async move {
             shared.pauses.end_when_due(shared.clock.as_ref(), &stopping).await
         });
+        let upgrading = self.shared.upgrading.clone();
         let failed = tokio::select! {
             biased;
             () = stop.cancelled() => None,
+            () = upgrading.cancelled() => None,
             failed = self.engine.failed() => Some(failed),
         };
         match failed {
-            None => self.stop().await,
+            None => match self.shared.program.clone().filter(|_| !stop.is_cancelled()) {
+                None => self.stop().await.map(|()| Ended::Stopped),
+                Some(program) => Ok(self.make_room(program).await),
+            },
             Some(Ok(())) => anyhow::bail!("the evaluator ended by itself"),
             Some(Err(error)) => Err(error).context("the daemon cannot go on"),
         }
+    }
+
+    /// Stops, and keeps the sockets that are listened on. What did not end in time ends with
+    /// the program.
+    async fn make_room(self, program: upgrade::Program) -> Ended {
+        let sockets = self.listeners.take();
+        if let Err(error) = self.stop().await {
+            tracing::warn!(error = format!("{error:#}"));
+        }
+        Ended::Upgrade(program, sockets)
     }
 
     /// Stops event sources, then attempts, then the evaluator with a checkpoint.
@@ -394,7 +439,7 @@ fn first_configuration(
     options: &Options,
     definitions: &Definitions,
 ) -> anyhow::Result<Configuration> {
-    let mut configuration = load::load(&options.inputs, definitions);
+    let mut configuration = load::load_without_texts(&options.inputs, definitions);
     if options.targets.is_local_unsaid() {
         configuration.refuse_real_upstreams();
     }
@@ -429,6 +474,7 @@ fn kinds(targets: &Arc<Targets>, secrets: &Arc<SecretStore>, clock: &Arc<dyn Clo
         ("http".to_owned(), Arc::new(http) as _),
         ("log".to_owned(), Arc::new(log) as _),
     ]);
+    messages::add_kinds(&mut kinds, messages::identities(secrets));
     targets.add_kinds(&mut kinds);
     kinds
 }

@@ -12,31 +12,30 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use tripline_bus::Bus;
-use tripline_config::{Dialect, FieldPath, Problem, Severity};
-use tripline_event::{Action, Cause, DefinitionHash, Event, ObjectName, Timestamp};
+use tripline_config::{Dialect, Document, FieldPath, Problem, Severity, Stamp};
+use tripline_event::{
+    Action, Cause, DeadLetter, DefinitionHash, Event, ObjectName, Timestamp,
+};
 use tripline_schedules::robfig::Cron;
 use tripline_schedules::{duration, zone};
-use tripline_sensors::definition::{self, NumberOrText, RateLimitUnit, SensorSpec, Suspend};
+use tripline_sensors::definition::{self, NumberOrText, SensorSpec};
 use tripline_sensors::evaluator::{Calendar, Recurrence, Sensor, StartFrom};
 use tripline_sensors::parameter::{Events, Parameters};
 use tripline_sensors::set;
 use tripline_sensors::view::EventView;
-use tripline_triggers::executor::{
-    RateLimit, RenderError, Renderer, RetryPolicy, Suspended, TriggerPolicy,
-};
+use tripline_triggers::executor::{RenderError, Renderer, RetryPolicy, TriggerPolicy};
 use tripline_triggers::kinds::{self, Applies};
 use tripline_triggers::{LiveParameters, RenderedAction};
 
 use super::arguments;
 use super::json_text::JsonText;
-use super::plans::{self, Definition, PlanError};
+use super::plans::{self, PlanError};
 use super::routes::{self, Routes};
 use super::schedules::{CompiledSchedule, Kind, lowered};
+use super::steering::{self, FollowUp, InForce, OfSensor};
 use crate::codes;
-
-/// How many attempts of a trigger run at once, where its definition does not say and the
-/// order at the target need not be kept.
-const MAX_IN_FLIGHT: u32 = 64;
+use crate::load::LoadedSensor;
+use crate::load::remembered::Remembered;
 
 /// A sensor with everything that is needed to decide and to render.
 #[derive(Debug)]
@@ -56,6 +55,10 @@ pub struct Rendering {
     pub kind: &'static str,
     dialect: Dialect,
     policy: TriggerPolicy,
+    /// What follows where one of its actions becomes a dead letter.
+    follow_up: Option<FollowUp>,
+    /// Where its actions go, where its kind has no choice of targets and no event decides.
+    endpoint: Option<String>,
     /// `policy` of the trigger, as its kind reads it.
     success: Option<Value>,
     /// The account that its actions act as.
@@ -86,13 +89,12 @@ pub struct Definitions {
     compiled: RwLock<HashMap<DefinitionHash, Arc<CompiledSensor>>>,
     /// What there is to say about definitions that were checked whole and are not refused.
     warnings: RwLock<HashMap<DefinitionHash, Vec<Problem>>>,
-    /// Definitions by the texts that they were read from.
-    documents: RwLock<Documents>,
+    /// What the latest load found.
+    remembered: RwLock<Remembered>,
     routes: RwLock<Routes>,
+    /// What is in force: how actions that wait are started follows from that.
+    pub in_force: InForce,
 }
-
-/// What documents were found to be, by the hashes of their texts.
-pub type Documents = HashMap<DefinitionHash, (Definition, Arc<CompiledSensor>)>;
 
 /// A definition in the bus cannot be compiled by this build.
 #[derive(Debug, thiserror::Error)]
@@ -142,14 +144,19 @@ impl Definitions {
     }
 
     /// What a document was found to be at the latest load.
-    pub fn recall(&self, document: &DefinitionHash) -> Option<(Definition, Arc<CompiledSensor>)> {
-        let documents = self.documents.read().unwrap_or_else(PoisonError::into_inner);
-        documents.get(document).cloned()
+    pub fn recall(&self, document: &DefinitionHash) -> Option<LoadedSensor> {
+        let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
+        remembered.documents.get(document).cloned()
     }
 
-    /// Remembers what documents were found to be, in place of those of earlier loads.
-    pub fn remember(&self, documents: Documents) {
-        *self.documents.write().unwrap_or_else(PoisonError::into_inner) = documents;
+    /// What stood in a file at the latest load, unless it has changed since.
+    pub fn recall_file(&self, file: &str, stamp: &Stamp) -> Option<Arc<[Document]>> {
+        self.remembered.read().unwrap_or_else(PoisonError::into_inner).file(file, stamp)
+    }
+
+    /// Remembers what a load found, in place of what earlier ones did.
+    pub fn remember(&self, found: Remembered) {
+        *self.remembered.write().unwrap_or_else(PoisonError::into_inner) = found;
     }
 
     /// From now on actions whose triggers name no target go where `routes` says.
@@ -229,13 +236,30 @@ pub fn compile(
     let names: Vec<&str> =
         spec.dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
     let mut triggers = HashMap::new();
+    let of_sensor = OfSensor { suspend: spec.suspend, freeze: &spec.freeze };
+    let names_of_triggers: Vec<&str> = spec
+        .triggers
+        .iter()
+        .filter_map(|trigger| Some(trigger.template.as_ref()?.name.as_str()))
+        .collect();
     for (index, trigger) in spec.triggers.iter().enumerate() {
         let at = FieldPath::root().key("spec").key("triggers").index(index);
         let mut compiler = Compiler { dialect, dependencies: &names, problems: &mut problems };
-        if let Some((name, mut rendering)) = compiler.rendering(trigger, spec.suspend, &at) {
-            rendering.service_account = service_account(&spec);
-            triggers.insert(name, Box::new(rendering));
+        let Some((name, mut rendering)) = compiler.rendering(trigger, of_sensor, &at) else {
+            continue;
+        };
+        rendering.service_account = service_account(&spec);
+        let follow_up = steering::follow_up(trigger, &names_of_triggers, &at, compiler.problems);
+        if let Some((follow_up, trigger)) = follow_up {
+            let at = at.key("dlqTrigger");
+            let compiled = compiler.rendering(&trigger, of_sensor, &at);
+            if let Some((name, mut of_letters)) = compiled {
+                of_letters.service_account = service_account(&spec);
+                triggers.insert(name, Box::new(of_letters));
+            }
+            rendering.follow_up = Some(follow_up);
         }
+        triggers.insert(name, Box::new(rendering));
     }
     let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
     let compiled = sensor.filter(|_| !refused).map(|sensor| CompiledSensor {
@@ -315,7 +339,7 @@ impl Compiler<'_> {
     fn rendering(
         &mut self,
         trigger: &definition::Trigger,
-        suspend: Option<Suspend>,
+        sensor: OfSensor<'_>,
         at: &FieldPath,
     ) -> Option<(String, Rendering)> {
         let template = trigger.template.as_ref()?;
@@ -330,15 +354,6 @@ impl Compiler<'_> {
             let message =
                 format!("`{other}` has no effect: the template has `{kind}` too, which goes first");
             self.problems.push(Problem::warning(codes::TWO_KINDS, template_at.key(other), message));
-        }
-        if trigger.dlq_trigger.is_some() {
-            let problem = Problem::error(
-                codes::TRIGGER_FIELD,
-                at.key("dlqTrigger"),
-                "`dlqTrigger` is not supported yet",
-            );
-            self.problems
-                .push(problem.help("actions that fail become dead letters: see `tripline dlq`"));
         }
         let kind_at = template_at.key(kind);
         let found = kinds::check(kind, config, &kind_at, self.dialect);
@@ -362,7 +377,9 @@ impl Compiler<'_> {
             service_account: None,
             allowed_targets: trigger.cluster_from.as_ref().map(|from| from.allow.clone()),
             dialect: self.dialect,
-            policy: self.policy(trigger, suspend, at),
+            policy: self.policy(trigger, sensor, at),
+            follow_up: None,
+            endpoint: endpoint(kind, config),
             success,
             template: template_parameters.map(|parameters| (text(), parameters)),
             body: if sound { self.body(kind, config, &kind_at) } else { Body::default() },
@@ -459,32 +476,11 @@ impl Compiler<'_> {
     fn policy(
         &mut self,
         trigger: &definition::Trigger,
-        suspend: Option<Suspend>,
+        sensor: OfSensor<'_>,
         at: &FieldPath,
     ) -> TriggerPolicy {
-        let default = if trigger.at_least_once { 1 } else { MAX_IN_FLIGHT };
-        if trigger.max_in_flight == Some(0) {
-            let message = "0 actions at once would carry nothing out";
-            let problem = Problem::error(codes::TRIGGER_VALUE, at.key("maxInFlight"), message);
-            self.problems
-                .push(problem.help("to hold the trigger, suspend the sensor: `suspend: queue`"));
-        }
-        TriggerPolicy {
-            max_in_flight: trigger.max_in_flight.unwrap_or(default).max(1),
-            retry: self.retry(trigger.retry_strategy.as_ref(), &at.key("retryStrategy")),
-            rate: trigger.rate_limit.as_ref().map(|limit| RateLimit {
-                requests: u32::try_from(limit.requests_per_unit).unwrap_or(0).max(1),
-                per: Duration::from_secs(match limit.unit {
-                    RateLimitUnit::Second => 1,
-                    RateLimitUnit::Minute => 60,
-                    RateLimitUnit::Hour => 3600,
-                }),
-            }),
-            suspended: suspend.map(|suspend| match suspend {
-                Suspend::Queue => Suspended::Hold,
-                Suspend::Drop => Suspended::Drop,
-            }),
-        }
+        let retry = self.retry(trigger.retry_strategy.as_ref(), &at.key("retryStrategy"));
+        steering::policy(trigger, sensor, retry, at, self.problems)
     }
 
     /// Argo Events' backoff: `duration` 1 s, `factor` 1, `jitter` 1, 5 steps where a strategy
@@ -517,7 +513,7 @@ impl Compiler<'_> {
             factor,
             jitter,
             steps: Some(steps.unwrap_or(5)),
-            ..RetryPolicy::default()
+            max: steering::cap(backoff, at, self.problems),
         }
     }
 
@@ -595,15 +591,50 @@ impl Renderer for Definitions {
     }
 
     fn policy(&self, action: &Action) -> TriggerPolicy {
-        let compiled = self.get(&action.definition);
-        let rendering =
-            compiled.as_ref().and_then(|sensor| sensor.triggers.get(&action.trigger.trigger));
-        rendering.map_or_else(TriggerPolicy::default, |rendering| rendering.policy)
+        let trigger = &action.trigger;
+        let in_force = self.in_force.of(&trigger.sensor_name());
+        let of = |hash: &DefinitionHash| {
+            let compiled = self.get(hash)?;
+            compiled.triggers.get(&trigger.trigger).map(|rendering| rendering.policy.clone())
+        };
+        // Of a trigger that is gone, what decided.
+        in_force.as_ref().and_then(of).or_else(|| of(&action.definition)).unwrap_or_default()
     }
 
     fn target(&self, action: &Action) -> Option<String> {
-        self.has_targets(action).then(|| routes::target_name(action).to_owned())
+        if self.has_targets(action) {
+            return Some(routes::target_name(action).to_owned());
+        }
+        let compiled = self.get(&action.definition)?;
+        compiled.triggers.get(&action.trigger.trigger)?.endpoint.clone()
     }
+
+    fn follow_up(&self, action: &Action, letter: &DeadLetter, now: Timestamp) -> Option<Action> {
+        let compiled = self.get(&action.definition)?;
+        let follow_up = compiled.triggers.get(&action.trigger.trigger)?.follow_up.as_ref()?;
+        let mut next = follow_up.action(action, letter, now)?;
+        self.bind(&mut next);
+        Some(next)
+    }
+}
+
+/// Where a trigger of this kind goes that has no choice of targets: scheme, host and port of
+/// its `url`, unless an event decides about that.
+fn endpoint(kind: &str, config: &Value) -> Option<String> {
+    if kinds::has_targets(kind) {
+        return None;
+    }
+    let lists = ["parameters", "dynamicHeaders"].map(|list| config.get(list));
+    let mut parameters = lists.into_iter().flatten().filter_map(Value::as_array).flatten();
+    let decides = |parameter: &Value| parameter["dest"].as_str().is_some_and(|d| d.starts_with("url"));
+    if parameters.any(decides) {
+        return None;
+    }
+    let (scheme, rest) = config.get("url")?.as_str()?.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    // A password has no place in a name.
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    (!host.is_empty()).then(|| format!("{scheme}://{host}"))
 }
 
 /// What the transforms of the dependencies make of the payloads: parameters see it.
@@ -858,6 +889,9 @@ mod tests {
             round: 0,
             attempted: false,
             target: None,
+            key: None,
+            origin: tripline_event::Origin::default(),
+            copies: Vec::new(),
         });
         let view = EventView::of(&event);
         let rendering = &compiled.unwrap().triggers["call"];

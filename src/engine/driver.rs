@@ -26,6 +26,7 @@ use tripline_triggers::executor::{Decided, Executor};
 use super::catch_up::CatchUp;
 use super::checkpoint::{CheckpointError, Checkpoints, Marks};
 use super::definitions::{DefinitionError, Definitions};
+use super::kept;
 use super::mistakes::Mistakes;
 use super::observer::EngineObserver;
 use super::plans;
@@ -379,7 +380,7 @@ impl Driver {
         for (action, why) in schedules::lock(&self.schedules).take_unwanted() {
             let filter: tripline_triggers::executor::ActionFilter =
                 Arc::new(move |waiting: &Action| waiting.id == action);
-            self.executor.drop_waiting(&filter, why);
+            self.executor.drop_waiting(&filter, DropCause::Schedule, why);
         }
         while schedules::lock(&self.schedules).has_unsent() {
             let mut events = schedules::lock(&self.schedules).unsent();
@@ -398,7 +399,8 @@ impl Driver {
     async fn load_plan(&self, number: u64) -> Result<Arc<Plan>, DriverError> {
         let mut retry = Retry::new(&self.observer, "plan cannot be loaded");
         loop {
-            match load_plan(&*self.bus, &self.definitions, number).await {
+            let known = self.evaluator.plan();
+            match load_plan(&*self.bus, &self.definitions, number, known).await {
                 Ok(plan) => return Ok(plan),
                 Err(DefinitionError::Plan(plans::PlanError::Read(error))) => {
                     retry.pause(&error, &CancellationToken::new()).await;
@@ -598,6 +600,9 @@ impl Driver {
             if let Err(error) = trimmed {
                 tracing::warn!(%error, "logs could not be trimmed; it is tried again later");
             }
+            if let Err(error) = kept::trim_with_log(&*bus).await {
+                tracing::debug!(%error, "checkpoints of before the log stay");
+            }
         }));
     }
 
@@ -617,16 +622,31 @@ impl Driver {
     }
 }
 
-/// The plan of that number, with its sensors compiled.
+/// The plan of that number, with its sensors compiled. Of a plan that is not much other than
+/// `known` only what is other is read.
 pub async fn load_plan(
     bus: &dyn Bus,
     definitions: &Definitions,
     number: u64,
+    known: &Plan,
 ) -> Result<Arc<Plan>, DefinitionError> {
-    let listing = plans::load(bus, number).await?;
-    let mut sensors = Vec::with_capacity(listing.sensors.len());
-    for (name, hash) in &listing.sensors {
-        sensors.push(Arc::clone(&definitions.load(bus, name, hash).await?.sensor));
+    let mut sensors = Vec::new();
+    match plans::contents(bus, number, known.number).await? {
+        plans::Contents::Whole(listing) => {
+            sensors.reserve_exact(listing.sensors.len());
+            for (name, hash) in &listing.sensors {
+                sensors.push(Arc::clone(&definitions.load(bus, name, hash).await?.sensor));
+            }
+        }
+        plans::Contents::Since(changes) => {
+            let same = known.sensors().iter().filter(|it| !changes.contains_key(&it.name));
+            sensors.extend(same.map(Arc::clone));
+            for (name, hash) in &changes {
+                if let Some(hash) = hash {
+                    sensors.push(Arc::clone(&definitions.load(bus, name, hash).await?.sensor));
+                }
+            }
+        }
     }
     Ok(Arc::new(Plan::new(number, sensors)))
 }

@@ -7,23 +7,28 @@
 //! Not here: files, sockets, event sources, the command line.
 
 mod arguments;
-mod catch_up;
+pub(crate) mod catch_up;
 pub mod chains;
 pub mod checkpoint;
 pub mod correlation;
 pub mod definitions;
 pub mod driver;
+pub mod freeze;
 pub mod ingest;
+mod ingest_all;
 mod json_text;
+pub mod kept;
 mod last_tick;
 pub mod mistakes;
 pub mod observer;
+mod places;
 pub mod plans;
 pub mod recovery;
 pub mod retry;
 pub mod routes;
 pub mod schedules;
 pub mod source_filters;
+pub mod steering;
 pub mod trim;
 mod unreadable;
 
@@ -37,7 +42,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tripline_bus::{Append, Bus, Log, ReadError, WriteError};
 use tripline_event::{Action, Clock, EventsRecord, Position, Timestamp};
-use tripline_sensors::evaluator::{Evaluator, State};
+use tripline_sensors::evaluator::{Evaluator, Plan, State};
 use tripline_triggers::executor::{
     Executor, ExecutorParts, Kinds, Limits, Observer, Scope, Success,
 };
@@ -185,7 +190,7 @@ impl Engine {
         };
         let plan =
             if parts.mistakes.wrong_plan() { plans::newest(&*bus).await?.number } else { plan };
-        let plan = driver::load_plan(&*bus, &parts.definitions, plan)
+        let plan = driver::load_plan(&*bus, &parts.definitions, plan, &Plan::default())
             .await
             .map_err(|error| StartError::Plan(plan, error))?;
         let compiled = driver::schedules_of(&plan, &parts.definitions);
@@ -306,7 +311,11 @@ impl Engine {
 
     /// What puts sensors in force, for whoever does.
     pub fn publisher(&self) -> Publisher {
-        Publisher { bus: Arc::clone(&self.bus), clock: Arc::clone(&self.clock) }
+        Publisher {
+            bus: Arc::clone(&self.bus),
+            clock: Arc::clone(&self.clock),
+            newest: Arc::default(),
+        }
     }
 
     /// Returns when everything up to `position` is evaluated and its actions are durable;
@@ -364,24 +373,27 @@ impl Engine {
 pub struct Publisher {
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
+    /// The newest plan that is known; also held while one is published.
+    newest: Arc<tokio::sync::Mutex<Listing>>,
 }
 
 impl Publisher {
     /// Puts these sensors in force. When it returns, the record that does so is durable:
     /// every event that is accepted from now on is theirs. If they are in force already,
-    /// nothing changes.
+    /// nothing changes. Returns the number of their plan.
     ///
     /// # Errors
     /// The bus did not take it; it may be tried again.
-    pub async fn publish(&self, definitions: &[Definition]) -> Result<Listing, StartError> {
-        let listing = plans::publish(&*self.bus, definitions).await?;
-        if listing.number == 0 {
-            return Ok(listing);
+    pub async fn publish(&self, definitions: &[Definition]) -> Result<u64, StartError> {
+        let mut newest = self.newest.lock().await;
+        plans::publish(&*self.bus, definitions, &mut newest).await?;
+        let number = newest.number;
+        if number > 0 {
+            let record = EventsRecord::Plan { number, at: self.clock.now() }.encode();
+            let dedup = Some(format!("plan/{number}").into());
+            self.bus.append(Log::Events, vec![Append { dedup, record }]).await?;
         }
-        let record = EventsRecord::Plan { number: listing.number, at: self.clock.now() }.encode();
-        let dedup = Some(format!("plan/{}", listing.number).into());
-        self.bus.append(Log::Events, vec![Append { dedup, record }]).await?;
-        Ok(listing)
+        Ok(number)
     }
 }
 

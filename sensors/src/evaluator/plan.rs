@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tripline_event::{DefinitionHash, EventKey, ObjectName, TriggerName};
 
 use super::index::{Builder, DependencyId, Routes, Slot};
+use super::key::Key;
 use super::targets::Targets;
 use crate::condition::Condition;
 use crate::filter::{Filter, Step};
@@ -27,7 +28,6 @@ pub struct Plan {
     /// no sensors that every log begins with.
     pub number: u64,
     sensors: Vec<Arc<Sensor>>,
-    by_name: HashMap<ObjectName, usize>,
     routes: HashMap<EventKey, Routes>,
     /// Of each sensor, the number of its first dependency; dependencies are numbered
     /// through, in the order of the sensors. At the end, how many there are.
@@ -97,6 +97,8 @@ pub struct Trigger {
     pub resets: Vec<Arc<dyn Recurrence>>,
     /// Where its actions are carried out.
     pub targets: Targets,
+    /// What tells its actions apart where one waits for another.
+    pub key: Option<Key>,
 }
 
 impl Sensor {
@@ -144,9 +146,7 @@ impl Plan {
         let Builder { slots, mut shared } = builder;
         shared.sort_unstable();
         shared.shrink_to_fit();
-        let by_name =
-            sensors.iter().enumerate().map(|(at, sensor)| (sensor.name.clone(), at)).collect();
-        Self { number, sensors, by_name, routes, first, shared, slots }
+        Self { number, sensors, routes, first, shared, slots }
     }
 
     /// All sensors, in the order of their names.
@@ -156,7 +156,11 @@ impl Plan {
 
     /// The sensor of that name.
     pub fn sensor(&self, name: &ObjectName) -> Option<&Arc<Sensor>> {
-        self.by_name.get(name).map(|&at| &self.sensors[at])
+        self.place(name).map(|at| &self.sensors[at])
+    }
+
+    fn place(&self, name: &ObjectName) -> Option<usize> {
+        self.sensors.binary_search_by(|sensor| sensor.name.cmp(name)).ok()
     }
 
     /// Who wants this event.
@@ -172,7 +176,12 @@ impl Plan {
 
     /// The dependencies of a sensor.
     pub(super) fn dependencies(&self, sensor: &ObjectName) -> Range<DependencyId> {
-        self.by_name.get(sensor).map_or(0..0, |&at| self.first[at]..self.first[at + 1])
+        self.place(sensor).map_or(0..0, |at| self.dependencies_at(at))
+    }
+
+    /// The dependencies of the sensor at that place.
+    pub(super) fn dependencies_at(&self, place: usize) -> Range<DependencyId> {
+        self.first[place]..self.first[place + 1]
     }
 
     /// How many dependencies there are.

@@ -65,10 +65,18 @@ impl Tally {
     /// Goes on counting under another plan. What is not in it is forgotten.
     pub(super) fn next(&self, plan: Arc<Plan>) -> Self {
         let mut next = Self::new(plan);
-        for sensor in next.plan.sensors() {
-            let places = next.plan.dependencies(&sensor.name);
-            for (place, dependency) in places.zip(&sensor.dependencies) {
-                next.before[place as usize] = self.of(&sensor.name, &dependency.name);
+        let mut before = self.plan.sensors().iter().enumerate().peekable();
+        for (at, sensor) in next.plan.sensors().iter().enumerate() {
+            // Both plans are in the order of the names.
+            while before.next_if(|(_, other)| other.name < sensor.name).is_some() {}
+            let Some((was, old)) = before.next_if(|(_, other)| other.name == sensor.name) else {
+                continue;
+            };
+            for (place, dependency) in next.plan.dependencies_at(at).zip(&sensor.dependencies) {
+                if let Some((index, found)) = old.dependency(&dependency.name) {
+                    let counts = self.at(self.plan.dependencies_at(was).start + id(index), found);
+                    next.before[place as usize] = counts;
+                }
             }
         }
         next
