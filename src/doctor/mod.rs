@@ -4,6 +4,7 @@
 mod bus;
 #[cfg(feature = "kubernetes")]
 mod clusters;
+mod messages;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -135,6 +136,7 @@ pub async fn examine(options: Options) -> anyhow::Result<Report> {
     let world = World { options, configuration, secrets };
     let mut probes = bus::probes(&world);
     probes.extend(upstreams::probes(&world));
+    probes.extend(messages::probes(&world));
     #[cfg(feature = "kubernetes")]
     probes.extend(clusters::probes(&world));
     let asked = futures_util::stream::iter(probes).map(Probe::answer).buffered(AT_A_TIME);

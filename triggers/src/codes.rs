@@ -40,6 +40,16 @@ tripline_config::codes! {
     CLUSTER = "TL0430", "The Cluster cannot be used as it is written.",
         "A Cluster is reached in exactly one way: `kubeconfig.secret`, `kubeconfig.file` with \
          `context`, or `inCluster: true`. Its name is not `local`.";
+    CLOUD_NAME = "TL0450", "A queue, topic, project, group or subject is missing, or has no such name.",
+        "A queue of SQS and a topic of Pub/Sub are named by their names alone, a topic of SNS by its \
+         ARN. `messageGroupId` is for FIFO queues and topics, whose names end in `.fifo`.";
+    CLOUD_ACCESS = "TL0451", "The endpoint is no address, or the credentials are not complete.",
+        "`http://HOST:PORT` of an emulator, or `https://HOST`. `accessKey` and `secretKey` come \
+         together; without both, the default chain is used.";
+    ATTRIBUTES = "TL0452", "An attribute of the message has no valid name or value, or there are too many.",
+        "A message of SQS or SNS has ten attributes at most; five of them tell of its chain.";
+    PAYLOAD = "TL0453", "The message has no body.",
+        "`payload` says what of the events it holds.";
     SECURE_HEADER = "TL0416", "A secure header names no secret, or two.",
         "`valueFrom` has either `secretKeyRef` or `configMapKeyRef`.";
 }

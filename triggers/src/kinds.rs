@@ -10,6 +10,12 @@ use crate::http::HttpConfig;
 use crate::k8s::K8sConfig;
 use crate::label_policy::LabelPolicy;
 use crate::log::LogConfig;
+#[cfg(feature = "pubsub")]
+use crate::pubsub::{self, PubSubConfig};
+#[cfg(feature = "sns")]
+use crate::sns::{self, SnsConfig};
+#[cfg(feature = "sqs")]
+use crate::sqs::{self, SqsConfig};
 use crate::workflow::WorkflowConfig;
 use crate::{codes, http, k8s, log, workflow};
 
@@ -97,7 +103,59 @@ pub static KINDS: &[Kind] = &[
         }),
     },
     not_yet("email", Applies::Config),
+    #[cfg(feature = "sqs")]
+    Kind {
+        key: sqs::KIND,
+        applies_to: Applies::Config,
+        implementation: Some(Implementation {
+            schema: || schemars::schema_for!(SqsConfig),
+            check: |config, at, dialect| {
+                checked(config, at, dialect, |config: SqsConfig| config.problems(at))
+            },
+            example: sqs::EXAMPLE,
+        }),
+    },
+    #[cfg(not(feature = "sqs"))]
+    not_yet("sqs", Applies::Config),
+    #[cfg(feature = "sns")]
+    Kind {
+        key: sns::KIND,
+        applies_to: Applies::Config,
+        implementation: Some(Implementation {
+            schema: || schemars::schema_for!(SnsConfig),
+            check: |config, at, dialect| {
+                checked(config, at, dialect, |config: SnsConfig| config.problems(at))
+            },
+            example: sns::EXAMPLE,
+        }),
+    },
+    #[cfg(not(feature = "sns"))]
+    not_yet("sns", Applies::Config),
+    #[cfg(feature = "pubsub")]
+    Kind {
+        key: pubsub::KIND,
+        applies_to: Applies::Config,
+        implementation: Some(Implementation {
+            schema: || schemars::schema_for!(PubSubConfig),
+            check: |config, at, dialect| {
+                checked(config, at, dialect, |config: PubSubConfig| config.problems(at))
+            },
+            example: pubsub::EXAMPLE,
+        }),
+    },
+    #[cfg(not(feature = "pubsub"))]
+    not_yet("pubSub", Applies::Config),
 ];
+
+/// The cargo feature that brings a kind which is left out of a program without it.
+fn feature(key: &str) -> Option<&'static str> {
+    match key {
+        "sqs" => Some("sqs"),
+        "sns" => Some("sns"),
+        "pubSub" => Some("pubsub"),
+        _ => None,
+    }
+}
 
 const fn not_yet(key: &'static str, applies_to: Applies) -> Kind {
     Kind { key, applies_to, implementation: None }
@@ -181,10 +239,17 @@ impl Kind {
     fn check(&self, config: &Value, at: &FieldPath, dialect: Dialect) -> Vec<Problem> {
         match &self.implementation {
             Some(implementation) => (implementation.check)(config, at, dialect),
-            None => {
-                let message = format!("trigger kind `{}` is not supported yet", self.key);
-                vec![Problem::error(codes::KIND_NOT_SUPPORTED, at.clone(), message)]
-            }
+            None => vec![match feature(self.key) {
+                Some(feature) => {
+                    let message = format!("trigger kind `{}` is not in this program", self.key);
+                    Problem::error(codes::KIND_NOT_SUPPORTED, at.clone(), message)
+                        .help(format!("build it with the cargo feature `{feature}`"))
+                }
+                None => {
+                    let message = format!("trigger kind `{}` is not supported yet", self.key);
+                    Problem::error(codes::KIND_NOT_SUPPORTED, at.clone(), message)
+                }
+            }],
         }
     }
 }

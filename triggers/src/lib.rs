@@ -6,18 +6,33 @@
 //!
 //! Not here: event sources, sensors. How an action is rendered is handed in.
 
+#[cfg(any(feature = "sqs", feature = "sns"))]
+mod amazon;
 #[cfg(feature = "kubernetes")]
 pub mod cluster;
 pub mod codes;
 pub mod executor;
 pub mod http;
+mod identity;
 pub mod k8s;
 pub mod kinds;
 mod label_policy;
 pub mod log;
 pub mod message_headers;
+#[cfg(all(test, any(feature = "sqs", feature = "sns", feature = "pubsub")))]
+mod messages_testing;
+#[cfg(any(feature = "sqs", feature = "sns", feature = "pubsub"))]
+mod payload;
+#[cfg(any(feature = "sqs", feature = "sns", feature = "pubsub"))]
+mod pool;
+#[cfg(feature = "pubsub")]
+pub mod pubsub;
 mod secret;
+#[cfg(feature = "sns")]
+pub mod sns;
 mod source;
+#[cfg(feature = "sqs")]
+pub mod sqs;
 pub mod workflow;
 
 use std::future::Future;
@@ -30,6 +45,7 @@ use serde_json::Value;
 use tripline_event::outcome::TargetResult;
 use tripline_event::{Action, Cause, Event};
 
+pub use identity::Identities;
 pub use secret::SecretLookup;
 
 /// A future that a trait object can return.

@@ -2,10 +2,12 @@
 
 mod grpc;
 mod identity;
+mod names;
 mod trouble;
 
 pub use grpc::Channel;
 pub use identity::Identity;
+pub use names::{Name, pubsub_address};
 pub use trouble::{Trouble, chain};
 
 /// Whether `address` is Google's own: that of a region is, an emulator is not.

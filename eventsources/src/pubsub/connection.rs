@@ -2,7 +2,7 @@
 
 use google_cloud_pubsub::client::Subscriber;
 use tripline_cloud::Caller;
-use tripline_cloud::google::{Identity, Trouble, is_google};
+use tripline_cloud::google::{Identity, Trouble, is_google, pubsub_address};
 
 use super::admin::Admin;
 use super::argo;
@@ -11,16 +11,10 @@ use super::metadata;
 use super::names::Names;
 use super::trouble::Speaker;
 
-/// The variable that Google's own clients read.
-const EMULATOR: &str = "PUBSUB_EMULATOR_HOST";
-
 impl PubSub {
     /// Where the service is, if not at its usual place.
     pub(super) fn address(&self) -> Option<String> {
-        self.endpoint.clone().or_else(|| {
-            let host = std::env::var(EMULATOR).ok().filter(|host| !host.is_empty())?;
-            Some(if host.contains("://") { host } else { format!("http://{host}") })
-        })
+        pubsub_address(self.endpoint.as_deref())
     }
 
     /// Whether its messages come from the real service: from no emulator, and no address that

@@ -123,6 +123,18 @@ pub struct TriggerTemplate {
     /// Sends e-mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Value>,
+    /// Sends a message to a queue of Amazon SQS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub sqs: Option<Value>,
+    /// Publishes a message on a topic of Amazon SNS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub sns: Option<Value>,
+    /// Publishes a message on a topic of Google Cloud Pub/Sub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub pub_sub: Option<Value>,
 }
 
 impl TriggerTemplate {
@@ -144,6 +156,9 @@ impl TriggerTemplate {
             ("custom", &self.custom),
             ("log", &self.log),
             ("email", &self.email),
+            ("sqs", &self.sqs),
+            ("sns", &self.sns),
+            ("pubSub", &self.pub_sub),
         ]
         .into_iter()
         .filter_map(|(kind, value)| value.as_ref().map(|value| (kind, value)))

@@ -1,0 +1,36 @@
+//! The kinds of triggers that send messages, and who they are to the services that take them.
+
+use std::sync::Arc;
+
+use tripline_triggers::Identities;
+use tripline_triggers::executor::Kinds;
+
+use super::secrets::SecretStore;
+
+/// Where triggers take credentials from.
+pub(crate) fn identities(secrets: &Arc<SecretStore>) -> Identities {
+    Identities { secrets: Arc::clone(secrets) as _, accounts: None }
+}
+
+/// Adds those that this program has.
+#[cfg_attr(
+    not(any(feature = "sqs", feature = "sns", feature = "pubsub")),
+    expect(unused_variables, clippy::needless_pass_by_value)
+)]
+pub(super) fn add_kinds(kinds: &mut Kinds, identities: Identities) {
+    #[cfg(feature = "sqs")]
+    {
+        let sqs = tripline_triggers::sqs::SqsTrigger::new(identities.clone());
+        kinds.insert(tripline_triggers::sqs::KIND.to_owned(), Arc::new(sqs));
+    }
+    #[cfg(feature = "sns")]
+    {
+        let sns = tripline_triggers::sns::SnsTrigger::new(identities.clone());
+        kinds.insert(tripline_triggers::sns::KIND.to_owned(), Arc::new(sns));
+    }
+    #[cfg(feature = "pubsub")]
+    {
+        let pubsub = tripline_triggers::pubsub::PubSubTrigger::new(identities);
+        kinds.insert(tripline_triggers::pubsub::KIND.to_owned(), Arc::new(pubsub));
+    }
+}
