@@ -21,6 +21,8 @@ const PLAN: [(usize, usize); 3] = [(1, 2000), (32, 1000), (256, 400)];
 struct Cost {
     wall: Duration,
     cpu: Duration,
+    /// How long each batch took.
+    each: Vec<Duration>,
 }
 
 /// The processor time that all threads of this process have used.
@@ -29,10 +31,17 @@ fn cpu() -> Duration {
     Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
 
-fn cost(measure: impl FnOnce()) -> Cost {
+fn cost(measure: impl FnOnce() -> Vec<Duration>) -> Cost {
     let (wall_before, cpu_before) = (Instant::now(), cpu());
-    measure();
-    Cost { wall: wall_before.elapsed(), cpu: cpu() - cpu_before }
+    let mut each = measure();
+    each.sort();
+    Cost { wall: wall_before.elapsed(), cpu: cpu() - cpu_before, each }
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let begun = Instant::now();
+    work();
+    begun.elapsed()
 }
 
 fn record(number: usize) -> Bytes {
@@ -42,12 +51,13 @@ fn record(number: usize) -> Bytes {
 fn file(directory: &std::path::Path, size: usize, batches: usize) -> Cost {
     let mut file = File::create(directory.join("plain")).unwrap();
     let records: Vec<_> = (0..size).map(record).collect();
-    cost(|| {
-        for _ in 0..batches {
+    let write = |_| {
+        timed(|| {
             file.write_all(&records.concat()).unwrap();
             file.sync_data().unwrap();
-        }
-    })
+        })
+    };
+    cost(|| (0..batches).map(write).collect())
 }
 
 /// Batches one after the other, each with or without dedup ids.
@@ -64,11 +74,11 @@ fn bus(directory: &std::path::Path, size: usize, batches: usize, dedup: bool) ->
         };
         (0..size).map(append).collect::<Vec<_>>()
     };
-    cost(|| {
-        for number in 0..batches {
-            runtime.block_on(bus.append(Log::Events, batch(number))).unwrap();
-        }
-    })
+    let append = |number| {
+        let batch = batch(number);
+        timed(|| drop(runtime.block_on(bus.append(Log::Events, batch)).unwrap()))
+    };
+    cost(|| (0..batches).map(append).collect())
 }
 
 /// Many tasks that append one record each, as webhooks do.
@@ -83,26 +93,30 @@ fn group(directory: &std::path::Path, tasks: usize, each: usize) -> Cost {
             for task in 0..tasks {
                 let bus = std::sync::Arc::clone(&bus);
                 running.spawn(async move {
+                    let mut durations = Vec::with_capacity(each);
                     for number in 0..each {
                         let number = task * each + number;
                         let id = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                         let dedup = Some(id.to_be_bytes().repeat(4).into());
                         let append = Append { dedup, record: record(number) };
+                        let begun = Instant::now();
                         bus.append(Log::Events, vec![append]).await.unwrap();
+                        durations.push(begun.elapsed());
                     }
+                    durations
                 });
             }
-            running.join_all().await;
-        });
+            running.join_all().await.concat()
+        })
     })
 }
 
-fn line(what: &str, size: usize, batches: usize, cost: &Cost) {
-    let micros = |duration: Duration, count: usize| duration.as_secs_f64() * 1e6 / count as f64;
-    let (latency, records) = (micros(cost.wall, batches), size * batches);
-    let cpu = micros(cost.cpu, records);
-    let rate = records as f64 / cost.wall.as_secs_f64();
-    println!("{what:<28} {size:>5} {latency:>14.0} {cpu:>14.2} {rate:>12.0}");
+fn line(what: &str, size: usize, cost: &Cost) {
+    let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
+    let at = |share: f64| micros(cost.each[(cost.each.len() as f64 * share) as usize]);
+    let records = (size * cost.each.len()) as f64;
+    let (cpu, rate) = (micros(cost.cpu) / records, records / cost.wall.as_secs_f64());
+    println!("{what:<20} {size:>5} {:>8.0} {:>8.0} {cpu:>14.2} {rate:>12.0}", at(0.5), at(0.99));
 }
 
 fn main() {
@@ -110,16 +124,16 @@ fn main() {
     let directory = tempfile::tempdir_in(parent).unwrap();
     let path = directory.path();
     println!(
-        "{:<28} {:>5} {:>14} {:>14} {:>12}",
-        "", "batch", "µs/batch", "CPU µs/record", "records/s"
+        "{:<20} {:>5} {:>8} {:>8} {:>14} {:>12}",
+        "", "batch", "p50 µs", "p99 µs", "CPU µs/record", "records/s"
     );
     for (size, batches) in PLAN {
-        line("file, fdatasync", size, batches, &file(path, size, batches));
-        line("bus", size, batches, &bus(path, size, batches, false));
-        line("bus, dedup ids", size, batches, &bus(path, size, batches, true));
+        line("file, fdatasync", size, &file(path, size, batches));
+        line("bus", size, &bus(path, size, batches, false));
+        line("bus, dedup ids", size, &bus(path, size, batches, true));
     }
     for tasks in [8, 64, 512] {
         let each = 40_000 / tasks;
-        line(&format!("bus, {tasks} tasks"), 1, tasks * each, &group(path, tasks, each));
+        line(&format!("bus, {tasks} tasks"), 1, &group(path, tasks, each));
     }
 }

@@ -15,12 +15,13 @@ use tripline_bus::embedded::{EmbeddedBus, OpenOptions};
 use tripline_bus::{Append, Bus, Log, Revision};
 
 const DIRECTORY: &str = "TRIPLINE_CRASH_TEST_DIRECTORY";
+const JOURNAL_BYTES: &str = "TRIPLINE_CRASH_TEST_JOURNAL_BYTES";
 const TASKS: u64 = 8;
 const BATCH: u64 = 5;
 const ROUNDS: usize = 10;
 
-fn open(path: &Path) -> EmbeddedBus {
-    EmbeddedBus::open(path, &OpenOptions::default()).unwrap()
+fn open(path: &Path, journal_bytes: u64) -> EmbeddedBus {
+    EmbeddedBus::open(path, &OpenOptions { journal_bytes, ..OpenOptions::default() }).unwrap()
 }
 
 /// A record says who wrote it, in which of its batches, and where in it.
@@ -50,7 +51,8 @@ fn child() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     runtime.block_on(async {
-        let bus = Arc::new(open(Path::new(&directory)));
+        let journal_bytes = std::env::var(JOURNAL_BYTES).unwrap().parse().unwrap();
+        let bus = Arc::new(open(Path::new(&directory), journal_bytes));
         let run = bus.extent(Log::Events).await.unwrap().next.sequence.to_string();
         let mut tasks = tokio::task::JoinSet::new();
         for task in 0..TASKS {
@@ -61,10 +63,11 @@ fn child() {
 }
 
 /// What a child answered until it was killed: after so many lines.
-fn answers_until_killed(directory: &Path, lines: usize) -> Vec<String> {
+fn answers_until_killed(directory: &Path, journal_bytes: u64, lines: usize) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["child", "--exact", "--nocapture"])
         .env(DIRECTORY, directory)
+        .env(JOURNAL_BYTES, journal_bytes.to_string())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -89,11 +92,27 @@ fn answers_until_killed(directory: &Path, lines: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn what_was_answered_is_there_after_the_process_was_killed() {
+    kill_and_look(16 << 20).await;
+}
+
+/// Its frames are written over again and again.
+#[tokio::test]
+async fn what_was_answered_is_there_with_a_small_journal_too() {
+    kill_and_look(64 << 10).await;
+}
+
+/// No disk has room for such a journal: the store does without.
+#[tokio::test]
+async fn what_was_answered_is_there_without_a_journal_too() {
+    kill_and_look(1 << 55).await;
+}
+
+async fn kill_and_look(journal_bytes: u64) {
     let dir = tempfile::tempdir().unwrap();
     let mut answers = Vec::new();
     for round in 0..ROUNDS {
-        answers.extend(answers_until_killed(dir.path(), 3 + 17 * round));
-        let bus = open(dir.path());
+        answers.extend(answers_until_killed(dir.path(), journal_bytes, 3 + 17 * round));
+        let bus = open(dir.path(), journal_bytes);
         let extent = bus.extent(Log::Events).await.unwrap();
         let mut records = Vec::new();
         let mut from = extent.first;

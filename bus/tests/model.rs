@@ -82,10 +82,13 @@ async fn answer(bus: &dyn Bus, call: Call) -> String {
 
 #[tokio::test]
 async fn the_embedded_bus_answers_as_the_one_in_memory() {
-    for seed in 0..4 {
+    // Journals with room for every batch, for some of them, and one for which no disk has room.
+    let journals = [16 << 20, 16 << 20, 256 << 10, 64 << 10, 1 << 55];
+    for (seed, journal_bytes) in (0..).zip(journals) {
         let mut random = SmallRng::seed_from_u64(seed);
         let dir = tempfile::tempdir().unwrap();
-        let open = || EmbeddedBus::open(dir.path(), &OpenOptions::default()).unwrap();
+        let options = OpenOptions { journal_bytes, ..OpenOptions::default() };
+        let open = || EmbeddedBus::open(dir.path(), &options).unwrap();
         let memory = MemoryBus::new(MemoryStore::new(seed));
         let mut embedded = Some(Arc::new(open()));
         for number in 0..400 {

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use heed::CompactionOption;
 
-use super::directory::{DATA_FILE, Directory, LMDB_LOCK_FILE, private_file, sync_directory};
+use super::backlog::Progress;
+use super::directory::{
+    DATA_FILE, Directory, JOURNAL_FILE, LMDB_LOCK_FILE, private_file, sync_directory,
+};
 use super::environment::Environment;
 use super::room::RESERVE_BYTES;
 use super::{EmbeddedBus, OpenError, OpenOptions, Store};
@@ -56,6 +59,10 @@ fn copy(store: &Store, to: &Path) -> Result<u64, BackupError> {
     if to.exists() {
         return Err(BackupError::Exists(to.to_owned()));
     }
+    // What is in the journal alone would not be in the copy.
+    let Progress { pushed, .. } = store.backlog.progress();
+    let waited = store.backlog.wait(|progress| progress.settled >= pushed);
+    waited.map_err(|error| unwritten(to, error))?;
     let mut name = to.as_os_str().to_owned();
     name.push(".incomplete");
     let incomplete = PathBuf::from(name);
@@ -99,6 +106,8 @@ pub fn restore(
         directory.write_format().map_err(failed)?;
         remove_if_there(std::fs::remove_file(path.join(LMDB_LOCK_FILE))).map_err(failed)?;
         std::fs::rename(incoming.join(DATA_FILE), path.join(DATA_FILE)).map_err(failed)?;
+        // Of the store that was here. The one that is here now gets its own.
+        remove_if_there(std::fs::remove_file(path.join(JOURNAL_FILE))).map_err(failed)?;
         directory.sync().map_err(failed)?;
         Ok(())
     });
@@ -125,8 +134,14 @@ fn receive(from: &Path, incoming: &Path, options: &OpenOptions) -> Result<(), Ba
     }
     // Opening gives a store that has no tables new ones: only what has a version is a backup.
     let max_bytes = options.max_bytes.max(bytes).saturating_add(RESERVE_BYTES);
-    Environment::open_existing(incoming, max_bytes).map_err(|error| error.about(from))?;
-    Ok(())
+    let environment = Environment::open_existing(incoming, max_bytes);
+    let Environment { env, tables, .. } = environment.map_err(|error| error.about(from))?;
+    let forget = || {
+        let mut txn = env.write_txn()?;
+        tables.delete_mark(&mut txn)?;
+        txn.commit()
+    };
+    forget().map_err(|error: heed::Error| unwritten(from, error))
 }
 
 fn parent(path: &Path) -> PathBuf {

@@ -6,7 +6,7 @@
 //! was measured to take five times the processor time of all the rest.
 //!
 //! The table holds hashes; whether an id is the same is looked up. So an entry that was
-//! made in a transaction that was given up does no harm: its sequence has no id, or another.
+//! made in a draft that was given up does no harm: its sequence has no id, or another.
 //!
 //! Promises: the ids of the newest `window` records of EVENTS are known, and of a quarter as
 //! many of the other logs, unless they were trimmed. Some older ones are, too, up to twice as many.
@@ -17,7 +17,7 @@ use std::ops::Bound;
 use hashbrown::HashTable;
 use heed::RoTxn;
 
-use super::tables::{LogMeta, Table, Tables, decode_u64};
+use super::tables::{LogMeta, Tables, decode_u64};
 use crate::Log;
 
 /// The known ids of the three logs.
@@ -78,19 +78,17 @@ impl Dedup {
         }
     }
 
-    /// The sequence of the record that has this id, if it is known and was not trimmed.
+    /// The sequence of the record that has this id, if one is known of which `is_of` says so.
     pub(super) fn find(
         &self,
-        txn: &RoTxn,
-        ids: &Table,
         log: Log,
         id: &[u8],
+        is_of: impl Fn(u64) -> heed::Result<bool>,
     ) -> heed::Result<Option<u64>> {
         let hash = self.hashes.hash_one(id);
         let Generations { newer, older } = &self.logs[log.index()];
         for known in newer.iter_hash(hash).chain(older.iter_hash(hash)) {
-            // What was trimmed has no id any more.
-            if known.hash == hash && ids.get(txn, &known.sequence.to_be_bytes())? == Some(id) {
+            if known.hash == hash && is_of(known.sequence)? {
                 return Ok(Some(known.sequence));
             }
         }

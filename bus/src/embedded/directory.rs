@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `lock` | locked by the daemon that uses the directory; holds its process id |
 //! | `format` | the version of the directory's format, as a decimal number |
+//! | `journal` | what is durable and not yet in `data.mdb` |
 //! | `data.mdb`, `lock.mdb` | LMDB's |
 
 use std::fs::{DirBuilder, File};
@@ -18,10 +19,16 @@ use super::filesystem::network_file_system;
 use super::{OpenError, OpenOptions};
 
 /// The format that this build writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+///
+/// | version | since |
+/// | --- | --- |
+/// | 1 | LMDB alone |
+/// | 2 | a journal in front of it; a store of version 1 gets one when it is opened |
+pub const FORMAT_VERSION: u32 = 2;
 
 pub(super) const DATA_FILE: &str = "data.mdb";
 pub(super) const LMDB_LOCK_FILE: &str = "lock.mdb";
+pub(super) const JOURNAL_FILE: &str = "journal";
 const LOCK_FILE: &str = "lock";
 const FORMAT_FILE: &str = "format";
 const FORMAT_FILE_INCOMPLETE: &str = "format.incomplete";
@@ -119,7 +126,7 @@ impl Directory {
 
 pub(super) fn check_version(path: &Path, found: u32) -> Result<(), OpenError> {
     match found {
-        FORMAT_VERSION => Ok(()),
+        1..=FORMAT_VERSION => Ok(()),
         // There was never an older one.
         0 => Err(OpenError::Damaged { path: path.to_owned(), reason: "its format is 0".into() }),
         _ => Err(OpenError::NewerFormat { path: path.to_owned(), found, known: FORMAT_VERSION }),

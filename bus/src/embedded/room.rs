@@ -37,7 +37,7 @@ pub(super) struct Volume {
     allocated: u64,
 }
 
-/// What is free at the beginning of a transaction and not yet promised.
+/// What is free when a group is drafted, and not yet promised.
 pub(super) struct Room {
     free: u64,
     limit: u64,
@@ -76,11 +76,18 @@ impl Volume {
         Ok(Self { env: env.clone(), file, page_bytes, limit, allocated: 0 })
     }
 
-    /// The room for a transaction that needs about `wanted` bytes.
-    pub(super) fn room(&mut self, txn: &RoTxn, tables: &Tables, wanted: u64) -> heed::Result<Room> {
+    /// The room for a group that needs about `wanted` bytes, when what waits to be brought into LMDB
+    /// needs about `pending`.
+    pub(super) fn room(
+        &mut self,
+        txn: &RoTxn,
+        tables: &Tables,
+        pending: u64,
+        wanted: u64,
+    ) -> heed::Result<Room> {
         let end = (self.env.info().last_page_number as u64 + 1) * self.page_bytes;
-        self.grow(end + wanted + RESERVE_BYTES)?;
-        let used = tables.pages(txn)? as u64 * self.page_bytes;
+        self.grow(end + pending + wanted + RESERVE_BYTES)?;
+        let used = tables.pages(txn)? as u64 * self.page_bytes + pending;
         Ok(Room { free: self.allocated.saturating_sub(used), limit: self.limit })
     }
 
@@ -114,7 +121,7 @@ impl Volume {
 impl Room {
     /// Takes some of it, or says that there is not enough.
     pub(super) fn take(&mut self, claim: Claim, bytes: usize) -> Result<(), WriteError> {
-        let wanted = on_pages(bytes);
+        let wanted = on_pages(bytes as u64);
         let Some(free) = self.free.checked_sub(wanted) else { return Err(self.refuse()) };
         if free < claim.reserve() {
             return Err(self.refuse());
@@ -133,6 +140,6 @@ impl Room {
 }
 
 /// What `bytes` take at most: a value that just does not fit on a page takes two.
-pub(super) const fn on_pages(bytes: usize) -> u64 {
-    2 * bytes as u64
+pub(super) const fn on_pages(bytes: u64) -> u64 {
+    2 * bytes
 }

@@ -8,6 +8,7 @@
 //! | `meta` | `format` | version |
 //! | `meta` | `revision` | the last revision given to a key |
 //! | `meta` | `log/` and the log's name | incarnation, first and next sequence, bytes |
+//! | `meta` | `journal` | how far this is with which journal: its number and length, and number and end of the last frame |
 //!
 //! Numbers are big-endian, so that their order is that of their bytes.
 
@@ -18,6 +19,7 @@ use rand::{Rng, SeedableRng};
 use tripline_event::Position;
 
 use super::FORMAT_VERSION;
+use super::journal::Mark;
 use crate::{Entry, Extent, Log, Revision};
 
 pub(super) type Table = Database<Raw, Raw>;
@@ -27,6 +29,7 @@ pub(super) const TABLES: u32 = 8;
 
 const FORMAT: &[u8] = b"format";
 const LAST_REVISION: &[u8] = b"revision";
+const JOURNAL: &[u8] = b"journal";
 const LOG_KEYS: [&[u8]; 3] = [b"log/events", b"log/actions", b"log/outcomes"];
 
 /// The tables.
@@ -91,6 +94,29 @@ impl LogMeta {
     }
 }
 
+impl Ledger {
+    pub(super) const BYTES: usize = 3 * LogMeta::BYTES + 8;
+
+    pub(super) fn encode(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let (logs, revision) = bytes.split_at_mut(3 * LogMeta::BYTES);
+        for (bytes, log) in logs.chunks_mut(LogMeta::BYTES).zip(&self.logs) {
+            bytes.copy_from_slice(&log.encode());
+        }
+        revision.copy_from_slice(&self.last_revision.to_be_bytes());
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> heed::Result<Self> {
+        if bytes.len() != Self::BYTES {
+            return Err(damaged("the description of the logs has another length"));
+        }
+        let log = |log: usize| LogMeta::decode(&bytes[log * LogMeta::BYTES..][..LogMeta::BYTES]);
+        let last_revision = decode_u64(&bytes[3 * LogMeta::BYTES..])?;
+        Ok(Self { logs: [log(0)?, log(1)?, log(2)?], last_revision })
+    }
+}
+
 impl Tables {
     /// Opens the tables; makes them, with empty logs, in a new environment.
     pub(super) fn create(env: &Env<WithoutTls>, txn: &mut RwTxn) -> heed::Result<Self> {
@@ -120,6 +146,30 @@ impl Tables {
         let Some(meta) = env.open_database::<Raw, Raw>(txn, Some("meta"))? else { return Ok(None) };
         let Some(version) = meta.get(txn, FORMAT)? else { return Ok(None) };
         Ok(Some(u32::from_be_bytes(fixed(version)?)))
+    }
+
+    /// Marks the store as one of this build's format.
+    pub(super) fn put_version(&self, txn: &mut RwTxn) -> heed::Result<()> {
+        self.meta.put(txn, FORMAT, &FORMAT_VERSION.to_be_bytes())
+    }
+
+    /// How far the store is with its journal; `None` if it has none.
+    pub(super) fn mark(&self, txn: &RoTxn) -> heed::Result<Option<Mark>> {
+        let Some(mark) = self.meta.get(txn, JOURNAL)? else { return Ok(None) };
+        let fields: [u8; 32] = fixed(mark)?;
+        let field = |at: usize| decode_u64(&fields[8 * at..][..8]);
+        let (journal, capacity) = (field(0)?, field(1)?);
+        Ok(Some(Mark { journal, capacity, number: field(2)?, offset: field(3)? }))
+    }
+
+    pub(super) fn put_mark(&self, txn: &mut RwTxn, mark: &Mark) -> heed::Result<()> {
+        let fields = [mark.journal, mark.capacity, mark.number, mark.offset];
+        self.meta.put(txn, JOURNAL, fields.map(u64::to_be_bytes).as_flattened())
+    }
+
+    /// Forgets the journal: everything is in the store.
+    pub(super) fn delete_mark(&self, txn: &mut RwTxn) -> heed::Result<()> {
+        self.meta.delete(txn, JOURNAL).map(drop)
     }
 
     pub(super) fn ledger(&self, txn: &RoTxn) -> heed::Result<Ledger> {

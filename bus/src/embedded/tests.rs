@@ -72,14 +72,14 @@ fn only_the_user_may_read_what_is_stored() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, ["data.mdb", "format", "lock", "lock.mdb"]);
+    assert_eq!(names, ["data.mdb", "format", "journal", "lock", "lock.mdb"]);
 }
 
 #[test]
 fn what_is_no_store_of_this_format_is_refused() {
     type Damage = fn(&Path);
-    let cases: [(&str, Damage); 6] = [
-        ("has format 2, this build knows 1", |path| fs::write(path.join("format"), "2\n").unwrap()),
+    let cases: [(&str, Damage); 10] = [
+        ("has format 3, this build knows 2", |path| fs::write(path.join("format"), "3\n").unwrap()),
         ("`format` holds no number", |path| fs::write(path.join("format"), "?").unwrap()),
         ("no file `format`", |path| fs::remove_file(path.join("format")).unwrap()),
         ("is no store", |path| fs::write(path.join("data.mdb"), [1; 100_000]).unwrap()),
@@ -87,7 +87,17 @@ fn what_is_no_store_of_this_format_is_refused() {
             let file = File::options().write(true).open(path.join("data.mdb")).unwrap();
             file.set_len(2 * 4096).unwrap();
         }),
-        ("has format 7, this build knows 1", |path| set_version(path, 7)),
+        ("has format 7, this build knows 2", |path| set_version(path, 7)),
+        ("`journal` is missing", |path| fs::remove_file(path.join("journal")).unwrap()),
+        ("`journal` has 512 bytes of 16777216: it was cut off", |path| {
+            File::options().write(true).open(path.join("journal")).unwrap().set_len(512).unwrap();
+        }),
+        ("is no batch of changes", |path| add_frame(path, b"what is this?")),
+        ("does not go on where `data.mdb` ends", |path| {
+            let mut payload = Vec::new();
+            skipping_batch(path).encode_into(&mut payload);
+            add_frame(path, &payload);
+        }),
     ];
     for (expected, damage) in cases {
         let dir = tempfile::tempdir().unwrap();
@@ -97,6 +107,24 @@ fn what_is_no_store_of_this_format_is_refused() {
         assert!(message.contains(expected), "{message}");
         assert!(message.contains(dir.path().to_str().unwrap()), "{message}");
     }
+}
+
+/// Puts a frame behind those of a journal.
+fn add_frame(path: &Path, payload: &[u8]) {
+    let Environment { env, tables, .. } = Environment::open(path, MIB).unwrap();
+    let mark = tables.mark(&env.read_txn().unwrap()).unwrap().unwrap();
+    let mut journal = Journal::new(journal::open(&path.join("journal")).unwrap(), mark);
+    let mut frame = journal::Frame::default();
+    frame.fill(|bytes| bytes.extend_from_slice(payload));
+    journal.write(&mut frame, mark.offset).unwrap();
+}
+
+/// What a store would have after records that it does not have.
+fn skipping_batch(path: &Path) -> changes::Batch {
+    let Environment { mut ledger, .. } = Environment::open(path, MIB).unwrap();
+    ledger.logs[0].next = 10;
+    let change = changes::Change::Append { log: Log::Events, first: 9, records: records(1, 1) };
+    changes::Batch { changes: vec![change], ledger, added: 1, removed: 0 }
 }
 
 /// Sets the version within the store, as a newer build would.
@@ -172,26 +200,33 @@ async fn what_was_begun_is_written_before_the_bus_is_gone() {
     assert_eq!(next(&open(dir.path()), Log::Events).await.sequence, 101);
 }
 
+/// A writer and an applier without their threads, so that a test decides what comes into one
+/// group, and when LMDB gets it.
 struct Bench {
     _dir: tempfile::TempDir,
     store: Arc<Store>,
     writer: Writer,
+    applier: Applier,
 }
 
-/// A writer without its thread, so that a test decides what comes into one group.
 fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let directory = Directory::lock(dir.path(), &OpenOptions::default()).unwrap();
-    let Environment { env, tables, ledger } = Environment::open(dir.path(), 64 * MIB).unwrap();
-    let store = Arc::new(Store { env, tables, directory });
+    directory.check_format().unwrap();
+    let environment = Environment::open(dir.path(), 64 * MIB).unwrap();
+    let (journal, ledger) = recover(&directory, &environment, MIB).unwrap();
+    let mark = journal.as_ref().map(Journal::mark);
+    let store = Arc::new(Store::new(directory, environment, ledger, mark));
     let ends = Arc::new(ledger.logs.map(|log| watch::Sender::new(log.next)));
-    let writer = Writer::new(Arc::clone(&store), ends, ledger, 1000).unwrap();
-    Bench { _dir: dir, store, writer }
+    let writer = Writer::new(Arc::clone(&store), ends, journal, 1000).unwrap();
+    let applier = Applier::new(Arc::clone(&store), ledger);
+    Bench { _dir: dir, store, writer, applier }
 }
 
 impl Bench {
-    fn write(&mut self, tasks: Vec<Task>) -> usize {
-        let before = self.store.env.info().last_txn_id;
+    /// Returns how many syncs it took.
+    fn write(&mut self, tasks: Vec<Task>) -> u64 {
+        let before = self.store.backlog.progress().pushed;
         let queue = Arc::new(Semaphore::new(tasks.len()));
         let place = || Arc::clone(&queue).try_acquire_owned().unwrap();
         let group = tasks.into_iter().map(|task| Request { task, _permit: place() }).collect();
@@ -199,7 +234,14 @@ impl Bench {
         while !unfinished.is_empty() {
             unfinished = self.writer.write(unfinished);
         }
-        self.store.env.info().last_txn_id - before
+        self.store.backlog.progress().pushed - before
+    }
+
+    /// Brings LMDB up to date.
+    fn settle(&mut self) {
+        while self.store.backlog.progress().added > 0 {
+            self.applier.settle(&self.store.backlog.first());
+        }
     }
 }
 
@@ -228,7 +270,7 @@ fn a_group_is_one_commit_and_a_refusal_in_it_spoils_no_other() {
     let (again, mut again_answer) = append(Log::Events, with_id("a"));
     let (wins, mut wins_answer) = put("k", Revision::ABSENT);
     let (loses, mut loses_answer) = put("k", Revision::ABSENT);
-    assert_eq!(bench.write(vec![first, conflict, again, wins, loses]), 1, "one transaction");
+    assert_eq!(bench.write(vec![first, conflict, again, wins, loses]), 1, "one frame");
     assert!(!first_answer.try_recv().unwrap().unwrap()[0].duplicate);
     assert!(again_answer.try_recv().unwrap().unwrap()[0].duplicate);
     assert!(wins_answer.try_recv().unwrap().is_ok());
@@ -247,7 +289,10 @@ fn a_request_that_breaks_its_transaction_is_refused_alone() {
     let (filled, mut answer) = append(Log::Events, records(10, 10));
     bench.write(vec![filled]);
     let end = answer.try_recv().unwrap().unwrap()[9].position;
-    // A gap, which is found when the log is trimmed.
+    bench.settle();
+    // A gap, which is found when the log is trimmed. The tail lets go what LMDB has with the next write.
+    let (next, _) = put("next", Revision::ABSENT);
+    bench.write(vec![next]);
     let mut txn = bench.store.env.write_txn().unwrap();
     bench.store.tables.logs[0].delete(&mut txn, &5_u64.to_be_bytes()).unwrap();
     txn.commit().unwrap();
@@ -273,9 +318,9 @@ fn a_long_trim_lets_others_in_between() {
     bench.write(vec![filled]);
     let end = answer.try_recv().unwrap().unwrap()[4999].position;
     let (trimming, mut trimmed) = trim(Log::Events, end);
-    assert!(bench.write(vec![trimming]) > 3, "it takes several transactions");
+    assert!(bench.write(vec![trimming]) > 3, "others come in between");
     trimmed.try_recv().unwrap().unwrap();
-    assert_eq!(bench.store.extent(Log::Events).unwrap().first, end);
+    assert_eq!(bench.store.extent(Log::Events).first, end);
 }
 
 #[tokio::test]
@@ -286,7 +331,7 @@ async fn a_backup_goes_on_where_it_was_taken() {
     bus.append(Log::Events, with_id("a")).await.unwrap();
     bus.append(Log::Actions, records(2000, 1000)).await.unwrap();
     bus.put("k", Bytes::from_static(b"v"), Revision::ABSENT).await.unwrap();
-    let extents = [Log::Events, Log::Actions].map(|log| bus.store.extent(log).unwrap());
+    let extents = [Log::Events, Log::Actions].map(|log| bus.store.extent(log));
     // Taken while others write.
     let (backup, _) = tokio::join!(bus.backup(&file), bus.append(Log::Outcomes, records(9, 9)));
     assert_eq!(backup.unwrap(), fs::metadata(&file).unwrap().len());
@@ -298,7 +343,7 @@ async fn a_backup_goes_on_where_it_was_taken() {
     let options = OpenOptions::default();
     restore(&file, &other, &options, false).unwrap();
     let bus = open(&other);
-    assert_eq!([Log::Events, Log::Actions].map(|log| bus.store.extent(log).unwrap()), extents);
+    assert_eq!([Log::Events, Log::Actions].map(|log| bus.store.extent(log)), extents);
     assert!(bus.append(Log::Events, with_id("a")).await.unwrap()[0].duplicate);
     assert!(!bus.append(Log::Events, with_id("later")).await.unwrap()[0].duplicate);
     assert_eq!(bus.get("k").await.unwrap().unwrap().value, "v");
@@ -308,7 +353,7 @@ async fn a_backup_goes_on_where_it_was_taken() {
     let kept = restore(&file, &other, &options, false);
     assert!(matches!(kept, Err(BackupError::NotEmpty(_))), "{kept:?}");
     restore(&file, &other, &options, true).unwrap();
-    assert_eq!(open(&other).store.extent(Log::Events).unwrap(), extents[0]);
+    assert_eq!(open(&other).store.extent(Log::Events), extents[0]);
 }
 
 #[tokio::test]
@@ -324,14 +369,14 @@ async fn what_is_no_backup_is_refused_and_leaves_the_store_as_it_was() {
         let newer = dir.path().join("newer");
         fs::create_dir(&newer).unwrap();
         fs::write(newer.join("data.mdb"), &good).unwrap();
-        set_version(&newer, 2);
+        set_version(&newer, 3);
         fs::read(newer.join("data.mdb")).unwrap()
     };
     for (expected, content) in [
         ("is empty", vec![]),
         ("is no store", vec![7; 100_000]),
         ("was cut off", good[..good.len() / 2].to_vec()),
-        ("has format 2, this build knows 1", newer),
+        ("has format 3, this build knows 2", newer),
     ] {
         fs::write(&bad, content).unwrap();
         let error = restore(&bad, &data, &OpenOptions::default(), true).unwrap_err().to_string();
@@ -369,22 +414,29 @@ async fn the_dedup_ids_of_the_newest_records_are_known_also_after_a_restart() {
 }
 
 #[test]
-fn a_dedup_id_of_a_transaction_that_was_given_up_is_not_known() {
+fn a_dedup_id_of_a_draft_that_was_given_up_is_not_known() {
     let mut bench = bench();
-    let stray = 5_u64.to_be_bytes();
+    // The first request drafts `a`, the second one breaks the draft.
+    let (filled, mut answer) = append(Log::Outcomes, records(10, 10));
+    bench.write(vec![filled]);
+    let end = answer.try_recv().unwrap().unwrap()[9].position;
+    bench.settle();
     let mut txn = bench.store.env.write_txn().unwrap();
-    bench.store.tables.logs[0].put(&mut txn, &stray, b"beyond the end").unwrap();
+    bench.store.tables.logs[2].delete(&mut txn, &5_u64.to_be_bytes()).unwrap();
     txn.commit().unwrap();
-    let (given_up, mut answer) = append(Log::Events, with_id("a"));
-    bench.write(vec![given_up]);
-    let given_up = answer.try_recv().unwrap();
-    assert!(matches!(given_up, Err(WriteError::Unavailable(_))), "{given_up:?}");
-    let mut txn = bench.store.env.write_txn().unwrap();
-    bench.store.tables.logs[0].delete(&mut txn, &stray).unwrap();
-    txn.commit().unwrap();
-    // The sequence that `a` would have had is now that of `b`.
-    for (id, expected) in [("b", (1, false)), ("a", (2, false)), ("a", (2, true)), ("b", (1, true))]
-    {
+    let (first, mut first_answer) = append(Log::Events, with_id("a"));
+    let (next, _) = append(Log::Outcomes, records(1, 1));
+    bench.write(vec![next]);
+    let (breaks, mut broken) = trim(Log::Outcomes, end);
+    let (mut first, breaks) = (vec![first], breaks);
+    // Drafted in one group, in which `a` would be the first; then each is tried alone, in the
+    // order of the group.
+    first.insert(0, append(Log::Events, with_id("b")).0);
+    first.push(breaks);
+    bench.write(first);
+    assert!(broken.try_recv().unwrap().is_err());
+    assert_eq!(first_answer.try_recv().unwrap().unwrap()[0].position.sequence, 2);
+    for (id, expected) in [("b", (1, true)), ("a", (2, true)), ("c", (3, false))] {
         let (task, mut answer) = append(Log::Events, with_id(id));
         bench.write(vec![task]);
         let appended = answer.try_recv().unwrap().unwrap()[0];
@@ -398,7 +450,133 @@ async fn a_trimmed_store_keeps_no_dedup_ids() {
     let bus = open(dir.path());
     bus.append(Log::Events, with_id("a")).await.unwrap();
     bus.trim(Log::Events, next(&bus, Log::Events).await).await.unwrap();
-    let ids = bus.store.read(|tables, txn| tables.ids[0].len(txn)).unwrap();
-    assert_eq!(ids, 0);
     assert!(!bus.append(Log::Events, with_id("a")).await.unwrap()[0].duplicate);
+    bus.trim(Log::Events, next(&bus, Log::Events).await).await.unwrap();
+    drop(bus);
+    let bus = open(dir.path());
+    let txn = bus.store.env.read_txn().unwrap();
+    assert_eq!(bus.store.tables.ids[0].len(&txn).unwrap(), 0);
+}
+
+/// `tests/fixtures/format-1.mdb` was written by a build that knew format 1: records 1 to 20 of
+/// EVENTS, of which 5 were trimmed, 5 of ACTIONS, 3 of OUTCOMES, every second one with an id.
+#[tokio::test]
+async fn a_store_of_format_1_is_opened_and_gets_a_journal() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1.mdb");
+    let version_of = |path: &Path| {
+        let Environment { env, tables, .. } = Environment::open(path, MIB).unwrap();
+        let txn = env.read_txn().unwrap();
+        (Tables::version(&env, &txn).unwrap(), tables.mark(&txn).unwrap().is_some())
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let [old, restored] = ["old", "restored"].map(|name| dir.path().join(name));
+    fs::create_dir(&old).unwrap();
+    fs::write(old.join("format"), "1\n").unwrap();
+    fs::copy(&fixture, old.join("data.mdb")).unwrap();
+    assert_eq!(version_of(&old), (Some(1), false));
+    restore(&fixture, &restored, &OpenOptions::default(), false).unwrap();
+    for path in [old, restored] {
+        for next in 21..23 {
+            let bus = open(&path);
+            let extents = Log::ALL.map(|log| bus.store.extent(log));
+            let found = extents.map(|extent| (extent.first.sequence, extent.next.sequence));
+            assert_eq!(found, [(6, next), (1, 6), (1, 4)]);
+            let events = bus.read(Log::Events, extents[0].first, 15).await.unwrap();
+            for (stored, number) in events.iter().zip(6..) {
+                assert_eq!(stored.record, format!("record {number}"));
+                assert_eq!(stored.position, Position::new(1_830_992_612, number));
+            }
+            assert_eq!(events.len(), 15);
+            assert!(bus.append(Log::Events, with_id("id-20")).await.unwrap()[0].duplicate);
+            assert!(
+                !bus.append(Log::Events, with_id(format!("{next}"))).await.unwrap()[0].duplicate
+            );
+            assert_eq!(bus.get("state/head").await.unwrap().unwrap().value, "two");
+            assert_eq!(bus.get("gone").await.unwrap(), None);
+            drop(bus);
+            assert_eq!(version_of(&path), (Some(2), true));
+            assert_eq!(fs::read_to_string(path.join("format")).unwrap(), "2\n");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_room_for_a_journal_does_without_and_gets_one_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = OpenOptions { journal_bytes: 1 << 55, ..OpenOptions::default() };
+    let journal = dir.path().join("journal");
+    for id in ["a", "b"] {
+        let bus = EmbeddedBus::open(dir.path(), &options).unwrap();
+        bus.append(Log::Events, with_id(id)).await.unwrap();
+        assert!(bus.append(Log::Events, with_id("a")).await.unwrap()[0].duplicate);
+        assert!(!journal.exists());
+    }
+    drop(open(dir.path()));
+    let bus = open(dir.path());
+    assert_eq!(next(&bus, Log::Events).await.sequence, 3);
+    assert_eq!(fs::metadata(journal).unwrap().len(), 16 * MIB);
+}
+
+#[test]
+fn what_lmdb_does_not_take_is_kept_in_the_journal_while_that_has_room() {
+    let mut bench = bench();
+    // A record where the next one belongs: LMDB refuses to append another one.
+    let stray = 1_u64.to_be_bytes();
+    let mut txn = bench.store.env.write_txn().unwrap();
+    bench.store.tables.logs[0].put(&mut txn, &stray, b"stray").unwrap();
+    txn.commit().unwrap();
+    let mut taken = 0;
+    let refused = loop {
+        let (task, mut answer) = append(Log::Events, records(1, 100_000));
+        bench.write(vec![task]);
+        match answer.try_recv().unwrap() {
+            Ok(appended) => assert_eq!(appended[0].position.sequence, taken + 1),
+            Err(refused) => break refused,
+        }
+        taken += 1;
+        bench.applier.settle(&bench.store.backlog.first());
+    };
+    assert!(matches!(refused, WriteError::Unavailable(_)), "{refused}");
+    assert!(taken >= 9, "{taken} records of 100 KB in 1 MiB");
+    let trouble = bench.store.backlog.trouble().unwrap();
+    assert!(refused.to_string().contains(&trouble), "{refused}: {trouble}");
+    // It is all there, and LMDB gets it as soon as it takes it.
+    let origin = bench.store.extent(Log::Events).first;
+    let count = |bench: &Bench| bench.store.records(Log::Events, origin, 100).unwrap().len() as u64;
+    assert_eq!(count(&bench), taken);
+    let mut txn = bench.store.env.write_txn().unwrap();
+    bench.store.tables.logs[0].delete(&mut txn, &stray).unwrap();
+    txn.commit().unwrap();
+    bench.settle();
+    assert_eq!(bench.store.backlog.trouble(), None);
+    let (task, mut answer) = append(Log::Events, records(1, 100_000));
+    bench.write(vec![task]);
+    assert_eq!(answer.try_recv().unwrap().unwrap()[0].position.sequence, taken + 1);
+    assert_eq!(count(&bench), taken + 1);
+}
+
+#[tokio::test]
+async fn a_backup_has_what_was_acknowledged_before_it_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let [data, other, file] = ["data", "other", "backup"].map(|name| dir.path().join(name));
+    let bus = open(&data);
+    for number in 1..=20_u64 {
+        bus.append(Log::Events, records(1, 10)).await.unwrap();
+        bus.backup(&file).await.unwrap();
+        restore(&file, &other, &OpenOptions::default(), true).unwrap();
+        assert_eq!(next(&open(&other), Log::Events).await.sequence, number + 1);
+        fs::remove_file(&file).unwrap();
+    }
+    // The journal of the store that was there before is none of the one that is there now.
+    restore_over_a_journal_that_is_not_empty(&file, &data, bus).await;
+}
+
+async fn restore_over_a_journal_that_is_not_empty(file: &Path, data: &Path, bus: EmbeddedBus) {
+    bus.backup(file).await.unwrap();
+    bus.append(Log::Events, with_id("not in the backup")).await.unwrap();
+    drop(bus);
+    restore(file, data, &OpenOptions::default(), true).unwrap();
+    let bus = open(data);
+    assert_eq!(next(&bus, Log::Events).await.sequence, 21);
+    assert!(!bus.append(Log::Events, with_id("not in the backup")).await.unwrap()[0].duplicate);
 }

@@ -1,9 +1,13 @@
-//! The one thread that writes.
+//! The one thread that decides what is written, and makes it durable.
 //!
-//! It takes all requests that have gathered, applies them in one transaction, commits it
-//! with one sync, and answers. While the disk syncs, the next requests gather: the more load
-//! there is, the larger the groups. A request that comes alone is committed at once.
+//! It takes all requests that have gathered, drafts what they change, writes that into the
+//! journal with one sync, and answers. While the disk syncs, the next requests gather: the
+//! more load there is, the larger the groups. A request that comes alone is written at once.
+//!
+//! A group that is too large for the journal, and every one where there is none, goes past
+//! it: it is answered when LMDB has it.
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
@@ -12,27 +16,30 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, watch};
 
 use super::Store;
+use super::backlog::{MAX_WEIGHT_BYTES, Pending, Progress};
+use super::changes::Batch;
 use super::dedup::Dedup;
-use super::request::{Request, Work};
-use super::room::Volume;
-use super::tables::Ledger;
-use crate::{MAX_BATCH_BYTES, WriteError};
+use super::draft::Draft;
+use super::journal::{Frame, Journal, JournalFile};
+use super::request::Request;
+use super::room::{Volume, on_pages};
+use super::tail::Tail;
+use crate::WriteError;
 
-/// How many requests one transaction takes, and how many may wait.
+/// How many requests one group has, and how many may wait.
 pub(super) const MAX_REQUESTS: usize = 1024;
 
 /// Where each log's next record will stand.
 pub(super) type Ends = [watch::Sender<u64>; 3];
 
 /// The writing half of a store.
-pub(super) struct Writer {
+pub(super) struct Writer<F = File> {
     store: Arc<Store>,
     ends: Arc<Ends>,
     volume: Volume,
-    /// As it was committed.
-    ledger: Ledger,
     dedup: Dedup,
-    scratch: Vec<u8>,
+    journal: Option<Journal<F>>,
+    frame: Frame,
     condition: Condition,
 }
 
@@ -44,20 +51,21 @@ enum Condition {
     Failing,
 }
 
-impl Writer {
+impl<F: JournalFile> Writer<F> {
     /// A writer that knows the dedup ids of the newest `dedup_records` records of each log.
     pub(super) fn new(
         store: Arc<Store>,
         ends: Arc<Ends>,
-        ledger: Ledger,
+        journal: Option<Journal<F>>,
         dedup_records: usize,
     ) -> heed::Result<Self> {
         let volume = Volume::new(&store.env)?;
         let txn = store.env.read_txn()?;
-        let dedup = Dedup::load(&txn, &store.tables, &ledger.logs, dedup_records)?;
+        let logs = store.tail().ledger.logs;
+        let dedup = Dedup::load(&txn, &store.tables, &logs, dedup_records)?;
         drop(txn);
-        let condition = Condition::Well;
-        Ok(Self { store, ends, volume, ledger, dedup, scratch: Vec::new(), condition })
+        let (frame, condition) = (Frame::default(), Condition::Well);
+        Ok(Self { store, ends, volume, dedup, journal, frame, condition })
     }
 
     /// Writes until nobody can ask any more. What was asked for by then is written.
@@ -89,44 +97,99 @@ impl Writer {
             // One that is too large, or meets what is damaged, must not spoil the others.
             return group.into_iter().flat_map(|request| self.write(vec![request])).collect();
         }
-        for request in group {
-            let error = write_error(&error);
-            self.notice(condition_of(&error), &error.to_string());
+        self.notice(condition_of(&error), &error.to_string());
+        if let Some(request) = group.pop() {
             request.task.answer(Some(error));
         }
         Vec::new()
     }
 
-    /// One transaction. On an error nothing of it is stored.
-    fn commit(&mut self, group: &mut [Request]) -> heed::Result<()> {
-        let mut ledger = self.ledger;
-        let mut txn = self.store.env.write_txn()?;
+    /// Makes a group durable. On an error nothing of it is in force.
+    fn commit(&mut self, group: &mut [Request]) -> Result<(), WriteError> {
+        let mut draft = self.draft(group)?;
+        let refused = group.iter().any(|request| request.task.refused_as_full().is_some());
+        // Room is estimated as long as something waits to be brought into LMDB. Before
+        // anybody is refused, it is known.
+        if refused && self.bring_up_to_date()? {
+            draft = self.draft(group)?;
+        }
+        match draft {
+            Some((batch, fresh)) => self.make_durable(batch, fresh),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until nothing waits to be brought into LMDB; `false` if nothing did.
+    fn bring_up_to_date(&self) -> Result<bool, WriteError> {
+        let Progress { pushed, settled, .. } = self.store.backlog.progress();
+        self.store.backlog.wait(|progress| progress.settled == progress.pushed)?;
+        Ok(settled < pushed)
+    }
+
+    fn draft(&mut self, group: &mut [Request]) -> Result<Option<(Batch, Tail)>, WriteError> {
         let wanted = group.iter().map(|request| request.task.wanted()).sum();
-        let tables = &self.store.tables;
-        let mut work = Work {
-            room: self.volume.room(&txn, tables, wanted)?,
-            tables,
-            txn: &mut txn,
-            ledger: &mut ledger,
-            dedup: &mut self.dedup,
-            scratch: &mut self.scratch,
+        let pending = on_pages(self.store.backlog.progress().added);
+        let (tail, tables) = (self.store.tail(), &self.store.tables);
+        let decide = || {
+            let txn = self.store.env.read_txn()?;
+            let room = self.volume.room(&txn, tables, pending, wanted)?;
+            let mut draft = Draft::new(tables, &txn, &tail, room, &mut self.dedup);
+            for request in group {
+                request.task.draft(&mut draft)?;
+            }
+            Ok(draft.finish())
         };
-        for request in group {
-            request.task.apply(&mut work)?;
+        decide().map_err(|error: heed::Error| write_error(&error))
+    }
+
+    fn make_durable(&mut self, batch: Batch, fresh: Tail) -> Result<(), WriteError> {
+        let (batch, backlog) = (Arc::new(batch), &self.store.backlog);
+        if let Some(journal) = &mut self.journal {
+            // What a batch adds is more than its encoding takes.
+            if batch.added <= journal.mark().capacity / 2 {
+                self.frame.fill(|bytes| batch.encode_into(bytes));
+            }
+            if batch.added <= journal.mark().capacity / 2 && journal.takes(&self.frame) {
+                let place = |progress: &Progress| journal.place(self.frame.len(), progress.offset);
+                let progress = backlog.wait(|progress| {
+                    progress.weight <= MAX_WEIGHT_BYTES && place(progress).is_some()
+                })?;
+                let Some(at) = place(&progress) else {
+                    return Err(WriteError::Unavailable("the journal has no room".to_owned()));
+                };
+                let mark = journal.write(&mut self.frame, at).map_err(|error| io_error(&error))?;
+                // Readers have it before LMDB can.
+                self.publish(fresh, &progress);
+                backlog.push(Pending { batch, mark: Some(mark), in_journal: true });
+                return Ok(());
+            }
+            journal.make_certain().map_err(|error| io_error(&error))?;
         }
-        self.scratch.shrink_to(MAX_BATCH_BYTES / 256);
-        if ledger == self.ledger {
-            // Nothing but duplicates and refusals: what they tell of is durable already.
-            txn.abort();
-            return Ok(());
-        }
-        tables.put_ledger(&mut txn, &self.ledger, &ledger)?;
-        txn.commit()?;
-        self.ledger = ledger;
+        let mark = self.journal.as_ref().map(Journal::mark);
+        let ledger = batch.ledger;
+        let progress = backlog.push_through(Pending { batch, mark, in_journal: false })?;
+        self.publish(Tail::behind(ledger), &progress);
+        Ok(())
+    }
+
+    /// Lets readers see what is durable.
+    fn publish(&self, fresh: Tail, progress: &Progress) {
+        let ledger = fresh.ledger;
+        let mut tail = self.store.tail_mut();
+        let settled = tail.settle(&progress.ledger);
+        tail.absorb(fresh);
+        drop(tail);
+        // Many small allocations, while nobody waits for the lock.
+        drop(settled);
         for (end, log) in self.ends.iter().zip(&ledger.logs) {
             end.send_if_modified(|end| std::mem::replace(end, log.next) != log.next);
         }
-        Ok(())
+    }
+
+    /// Whether a frame of this length would not wait for the applier.
+    #[cfg(test)]
+    pub(super) fn has_room_for(&self, len: u64, settled: u64) -> bool {
+        self.journal.as_ref().is_some_and(|journal| journal.place(len, settled).is_some())
     }
 
     fn notice_group(&mut self, group: &[Request]) {
@@ -160,6 +223,12 @@ impl Writer {
     }
 }
 
+impl<F> Drop for Writer<F> {
+    fn drop(&mut self) {
+        self.store.backlog.close();
+    }
+}
+
 /// Adds what has come meanwhile; `false` if nothing will come any more.
 fn gather(requests: &mut mpsc::Receiver<Request>, group: &mut Vec<Request>) -> bool {
     let unfinished = group.len();
@@ -180,7 +249,8 @@ fn condition_of(error: &WriteError) -> Condition {
     }
 }
 
-fn write_error(error: &heed::Error) -> WriteError {
+/// What LMDB's error means to who wanted to write.
+pub(super) fn write_error(error: &heed::Error) -> WriteError {
     match error {
         heed::Error::Mdb(MdbError::MapFull) => {
             WriteError::Full("the store has no room for so much at once".to_owned())
