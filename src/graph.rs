@@ -10,7 +10,12 @@ use crate::query::graph::{GraphDependency, GraphSensor, GraphSource, GraphTrigge
 /// The connections that a configuration makes.
 pub fn config(configuration: &Configuration) -> GraphConfig {
     let sources = configuration.events().into_iter();
-    let sources = sources.map(|event| GraphSource { key: event.key, kind: event.kind.to_owned() });
+    let sources = sources.map(|event| GraphSource {
+        key: event.key,
+        kind: event.kind.to_owned(),
+        upstream: None,
+        trouble: None,
+    });
     let sensors = configuration.sensors.iter().map(|(name, loaded)| GraphSensor {
         name: name.clone(),
         dependencies: dependencies(&loaded.compiled),

@@ -50,15 +50,23 @@ impl RenderArgs {
     /// # Errors
     /// A file cannot be read.
     pub fn read_events(&self) -> Result<Vec<(Option<String>, String)>, ControlError> {
-        let one = |text: &String| {
-            let (dependency, file) = match text.split_once('=') {
-                Some((dependency, file)) => (Some(dependency.to_owned()), file),
-                None => (None, text.as_str()),
-            };
-            Ok((dependency, read(Path::new(file))?))
-        };
-        self.events.iter().map(one).collect()
+        read_events(&self.events)
     }
+}
+
+/// Reads events as they are given: what each is for, and its text.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn read_events(events: &[String]) -> Result<Vec<(Option<String>, String)>, ControlError> {
+    let one = |text: &String| {
+        let (dependency, file) = match text.split_once('=') {
+            Some((dependency, file)) => (Some(dependency.to_owned()), file),
+            None => (None, text.as_str()),
+        };
+        Ok((dependency, read(Path::new(file))?))
+    };
+    events.iter().map(one).collect()
 }
 
 fn read(path: &Path) -> Result<String, ControlError> {

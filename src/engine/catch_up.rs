@@ -23,7 +23,7 @@ const PAGE: usize = 512;
 
 /// Sensors that are to see the log from before `until`.
 #[derive(Debug)]
-pub(super) struct CatchUp {
+pub(crate) struct CatchUp {
     sensors: Vec<Arc<Sensor>>,
     until: Position,
     at: Timestamp,
@@ -31,15 +31,15 @@ pub(super) struct CatchUp {
 
 /// What they decided.
 #[derive(Debug, Default)]
-pub(super) struct CaughtUp {
-    pub(super) actions: Vec<Action>,
-    pub(super) held: Conditions,
+pub(crate) struct CaughtUp {
+    pub(crate) actions: Vec<Action>,
+    pub(crate) held: Conditions,
 }
 
 impl CatchUp {
     /// Those of `plan`, which comes into force at `until`, that are not in `before`; none
     /// where there are none.
-    pub(super) fn new(before: &Plan, plan: &Plan, until: Position, at: Timestamp) -> Option<Self> {
+    pub(crate) fn new(before: &Plan, plan: &Plan, until: Position, at: Timestamp) -> Option<Self> {
         let is_new = |sensor: &&Arc<Sensor>| {
             sensor.start_from != StartFrom::Now && before.sensor(&sensor.name).is_none()
         };
@@ -48,7 +48,7 @@ impl CatchUp {
     }
 
     /// Shows each its part of the log.
-    pub(super) async fn run(&self, bus: &dyn Bus) -> Result<CaughtUp, RecoveryError> {
+    pub(crate) async fn run(&self, bus: &dyn Bus) -> Result<CaughtUp, RecoveryError> {
         let mut caught_up = CaughtUp::default();
         for sensor in &self.sensors {
             self.one(bus, sensor, &mut caught_up).await?;

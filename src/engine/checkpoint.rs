@@ -23,13 +23,18 @@ use tripline_sensors::evaluator::{Part, SensorState, State, VERSION};
 use super::schedules::stored::{Restored, StoredError};
 use super::schedules::{SharedSchedules, lock};
 
-const HEAD: &str = "state/head";
+pub(super) const HEAD: &str = "state/head";
+/// Before the number of a checkpoint that is kept for the past's sake.
+pub(super) const KEPT: &str = "state/checkpoint/";
 /// Before the number of the checkpoint that a chunk was written for.
 const CHUNKS: &str = "state/chunk/";
 /// The most chunks that are removed when what others have left is: more stay.
 const SWEPT_AT_ONCE: usize = 4096;
-/// Of the checkpoints of this time only the first is kept.
+/// Of the checkpoints of this time only the first is kept, unless many records lie between.
 const KEPT_EVERY_SECONDS: i64 = 3600;
+/// So many records after the latest that is kept, the next one is too: what bounds how much is
+/// evaluated again to explain a decision.
+const KEPT_EVERY_RECORDS: u64 = 100_000;
 
 /// What a checkpoint says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +78,9 @@ pub struct Manifest {
     pub kept: u64,
     /// When that was written.
     pub kept_at: Timestamp,
+    /// How far the log was then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_watermark: Option<Position>,
 }
 
 /// Where to begin to read the other two logs after a restart.
@@ -219,7 +227,7 @@ impl Checkpoints {
         let window = self.window(&mut chunks, state);
         let (of_schedules, outbox, relayed) = self.schedules(&mut chunks, schedules);
         chunks.write(&*self.bus).await?;
-        let (kept, kept_at) = self.keep(now).await?;
+        let (kept, kept_at, kept_watermark) = self.keep(now).await?;
         let manifest = Manifest {
             v: FORMAT,
             evaluator: VERSION,
@@ -237,6 +245,7 @@ impl Checkpoints {
             relayed,
             kept,
             kept_at,
+            kept_watermark,
         };
         self.head = match self.bus.put(HEAD, encode(&manifest), self.head).await {
             Ok(revision) => revision,
@@ -344,14 +353,20 @@ impl Checkpoints {
     }
 
     /// Keeps the newest checkpoint for the past's sake, if the latest that is kept is old.
-    async fn keep(&self, now: Timestamp) -> Result<(u64, Timestamp), CheckpointError> {
-        let Some(last) = &self.last else { return Ok((0, now)) };
-        if last.kept != 0 && now.duration_since(last.kept_at).as_secs() < KEPT_EVERY_SECONDS {
-            return Ok((last.kept, last.kept_at));
+    async fn keep(
+        &self,
+        now: Timestamp,
+    ) -> Result<(u64, Timestamp, Option<Position>), CheckpointError> {
+        let Some(last) = &self.last else { return Ok((0, now, None)) };
+        let old = now.duration_since(last.kept_at).as_secs() >= KEPT_EVERY_SECONDS;
+        let far = last.kept_watermark.is_some_and(|kept| {
+            last.watermark.sequence.saturating_sub(kept.sequence) >= KEPT_EVERY_RECORDS
+        });
+        if last.kept != 0 && !old && !far {
+            return Ok((last.kept, last.kept_at, last.kept_watermark));
         }
-        overwrite(&*self.bus, &format!("state/checkpoint/{:020}", last.number), encode(last))
-            .await?;
-        Ok((last.number, now))
+        overwrite(&*self.bus, &format!("{KEPT}{:020}", last.number), encode(last)).await?;
+        Ok((last.number, now, Some(last.watermark)))
     }
 
     /// Removes the chunks that `before` alone referred to. Should that fail, they stay and
@@ -366,7 +381,7 @@ impl Checkpoints {
     }
 }
 
-async fn forget(bus: &dyn Bus, chunk: &str) {
+pub(super) async fn forget(bus: &dyn Bus, chunk: &str) {
     if let Ok(Some(entry)) = bus.get(chunk).await
         && let Err(error) = bus.delete(chunk, entry.revision).await
     {
@@ -421,7 +436,7 @@ async fn overwrite(bus: &dyn Bus, key: &str, value: Bytes) -> Result<(), Checkpo
 
 impl Manifest {
     /// Every chunk that it refers to.
-    fn chunks(&self) -> impl Iterator<Item = &String> {
+    pub(super) fn chunks(&self) -> impl Iterator<Item = &String> {
         self.conditions
             .values()
             .chain(self.sensors.values())
@@ -454,17 +469,20 @@ fn conditions(
     Ok(parts)
 }
 
-fn read_part(chunk: &str, bytes: &[u8]) -> Result<Part, CheckpointError> {
+pub(super) fn read_part(chunk: &str, bytes: &[u8]) -> Result<Part, CheckpointError> {
     let named: BTreeMap<String, SensorState> = read(chunk, bytes)?;
     Ok(named.into_iter().map(|(name, state)| (object_name(&name), state)).collect())
 }
 
-fn read<T: serde::de::DeserializeOwned>(chunk: &str, bytes: &[u8]) -> Result<T, CheckpointError> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(
+    chunk: &str,
+    bytes: &[u8],
+) -> Result<T, CheckpointError> {
     serde_json::from_slice(bytes)
         .map_err(|error| CheckpointError::Damaged(chunk.to_owned(), error.to_string()))
 }
 
-fn object_name(text: &str) -> ObjectName {
+pub(super) fn object_name(text: &str) -> ObjectName {
     let (namespace, name) = text.split_once('/').unwrap_or(("", text));
     ObjectName::new(namespace, name)
 }
@@ -474,7 +492,7 @@ fn encode(manifest: &Manifest) -> Bytes {
     Bytes::from(serde_json::to_vec(manifest).expect("a manifest writes to JSON"))
 }
 
-fn read_manifest(bytes: &[u8]) -> Result<Manifest, CheckpointError> {
+pub(super) fn read_manifest(bytes: &[u8]) -> Result<Manifest, CheckpointError> {
     #[derive(Deserialize)]
     struct Versions {
         v: u32,

@@ -101,7 +101,7 @@ pub async fn trim(bus: &Arc<dyn Bus>, needed: Needed, now: Timestamp) -> Result<
 
 /// The first record that is not older than `time`, by halving: times grow with positions,
 /// nearly; a record that is a little out of order is kept a little longer or less.
-pub(super) async fn first_not_before(
+pub(crate) async fn first_not_before(
     bus: &dyn Bus,
     log: Log,
     time: Timestamp,

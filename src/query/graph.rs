@@ -7,10 +7,12 @@ use tripline_bus::{Bus, Log};
 use tripline_event::outcome::TargetResult;
 use tripline_event::{EventKey, ObjectName, OutcomeKind, Timestamp, TriggerName};
 
-use super::item::Record;
+use super::item::{Record, shortened};
 use super::scan::forwards;
 use super::{QueryError, glob};
 
+/// The most characters of an error that are kept.
+const MAX_ERROR: usize = 300;
 /// The most workflows whose names are remembered while the logs are read.
 const MAX_WORKFLOWS: usize = 200_000;
 
@@ -32,6 +34,12 @@ pub struct GraphSource {
     pub key: EventKey,
     /// The event source's kind (`webhook`, …).
     pub kind: String,
+    /// What it takes them in from, where a daemon runs: a subscription, a queue, an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// Why it takes none in now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// A sensor.
@@ -88,6 +96,51 @@ pub struct Graph {
     pub triggers: Vec<(TriggerName, TriggerCounts)>,
     /// Events that were published by a trigger's workflows: seen, not configured.
     pub published: Vec<Published>,
+    /// What each trigger's workflows came to.
+    #[serde(default)]
+    pub workflows: Vec<Workflows>,
+    /// The latest error of each trigger that had one.
+    #[serde(default)]
+    pub errors: Vec<LastError>,
+    /// What event sources refused or could not read.
+    #[serde(default)]
+    pub refused: Vec<Refused>,
+}
+
+/// The workflows of a trigger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Workflows {
+    /// The trigger.
+    pub by: TriggerName,
+    /// How many it created.
+    pub created: u64,
+    /// How many of them reached which phase.
+    pub phases: BTreeMap<String, u64>,
+}
+
+/// The latest error of a trigger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastError {
+    /// The trigger.
+    pub by: TriggerName,
+    /// When.
+    pub at: Timestamp,
+    /// What the attempt, or the workflow, said.
+    pub error: String,
+}
+
+/// What an event source did not take in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refused {
+    /// The event that it would have been.
+    pub key: EventKey,
+    /// How many.
+    pub count: u64,
+    /// The latest reason.
+    pub reason: String,
 }
 
 /// What a trigger did.
@@ -150,6 +203,21 @@ impl Graph {
                 .into_iter()
                 .map(|((by, key), count)| Published { by, key, count })
                 .collect(),
+            workflows: counts
+                .created
+                .into_iter()
+                .map(|(by, (created, phases))| Workflows { by, created, phases })
+                .collect(),
+            errors: counts
+                .errors
+                .into_iter()
+                .map(|(by, (at, error))| LastError { by, at, error })
+                .collect(),
+            refused: counts
+                .refused
+                .into_iter()
+                .map(|(key, (count, reason))| Refused { key, count, reason })
+                .collect(),
         })
     }
 
@@ -210,9 +278,18 @@ struct Counts {
     triggers: BTreeMap<TriggerName, TriggerCounts>,
     published: BTreeMap<(TriggerName, EventKey), u64>,
     workflows: HashMap<String, TriggerName>,
+    created: BTreeMap<TriggerName, (u64, BTreeMap<String, u64>)>,
+    errors: BTreeMap<TriggerName, (Timestamp, String)>,
+    refused: BTreeMap<EventKey, (u64, String)>,
 }
 
 impl Counts {
+    fn note_refused(&mut self, key: &EventKey, count: u64, reason: &str) {
+        let refused = self.refused.entry(key.clone()).or_default();
+        refused.0 += count;
+        refused.1 = shortened(reason, MAX_ERROR);
+    }
+
     fn add(&mut self, record: &Record) {
         match record {
             Record::Event(event) => {
@@ -227,24 +304,43 @@ impl Counts {
             Record::Action(action) if action.round == 0 => {
                 self.triggers.entry(action.trigger.clone()).or_default().fired += 1;
             }
-            Record::Outcome(outcome) => self.add_outcome(&outcome.kind),
+            Record::Outcome(outcome) => self.add_outcome(outcome.at, &outcome.kind),
             _ => {}
         }
     }
 
-    fn add_outcome(&mut self, kind: &OutcomeKind) {
+    fn note_error(&mut self, trigger: &TriggerName, at: Timestamp, error: &str) {
+        self.errors.insert(trigger.clone(), (at, shortened(error, MAX_ERROR)));
+    }
+
+    fn add_outcome(&mut self, at: Timestamp, kind: &OutcomeKind) {
         match kind {
             OutcomeKind::Succeeded { trigger, result, .. } => {
                 self.triggers.entry(trigger.clone()).or_default().succeeded += 1;
-                if let TargetResult::Workflow { name, .. } = result
-                    && self.workflows.len() < MAX_WORKFLOWS
-                {
-                    self.workflows.insert(name.clone(), trigger.clone());
+                if let TargetResult::Workflow { name, .. } = result {
+                    self.created.entry(trigger.clone()).or_default().0 += 1;
+                    if self.workflows.len() < MAX_WORKFLOWS {
+                        self.workflows.insert(name.clone(), trigger.clone());
+                    }
                 }
             }
-            OutcomeKind::DeadLettered(letter) => {
-                if let Some(trigger) = &letter.trigger {
+            OutcomeKind::Retrying { trigger, error, .. } => self.note_error(trigger, at, error),
+            OutcomeKind::DeadLettered(letter) => match (&letter.trigger, letter.events.first()) {
+                (Some(trigger), _) => {
                     self.triggers.entry(trigger.clone()).or_default().dead += 1;
+                    self.note_error(trigger, at, &letter.error);
+                }
+                (None, Some(event)) => self.note_refused(&event.key, 1, &letter.error),
+                (None, None) => {}
+            },
+            OutcomeKind::Refused { key, reason, count } => self.note_refused(key, *count, reason),
+            OutcomeKind::Workflow { name, phase, message, .. } => {
+                let Some(by) = self.workflows.get(name).cloned() else { return };
+                let phases = &mut self.created.entry(by.clone()).or_default().1;
+                *phases.entry(phase.clone()).or_default() += 1;
+                if matches!(phase.as_str(), "Failed" | "Error") {
+                    let why = message.as_deref().unwrap_or("without a message");
+                    self.note_error(&by, at, &format!("workflow {name} {phase}: {why}"));
                 }
             }
             _ => {}

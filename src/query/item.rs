@@ -205,7 +205,7 @@ fn summary_of_action(action: &Action) -> String {
 }
 
 /// What an outcome is about.
-pub(super) struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     pub kind: &'static str,
     pub name: String,
     pub id: Option<String>,
@@ -257,7 +257,7 @@ impl<'a> Facts<'a> {
 }
 
 /// What the outcome is about.
-pub(super) fn facts(kind: &OutcomeKind) -> Facts<'_> {
+pub(crate) fn facts(kind: &OutcomeKind) -> Facts<'_> {
     match kind {
         OutcomeKind::Attempted { action, attempt, .. } => {
             Facts::of_action("attempted", action, format!("attempt {attempt}"))

@@ -2,15 +2,17 @@
 //! local target's workflows, the graph.
 //!
 //! Every function takes the bus and nothing else, so that a command gives the same answer
-//! from a running daemon and from a data directory at rest. There is no index: logs are
-//! read in pages, and records that cannot matter are passed over by their bytes, before
-//! they are parsed.
+//! from a running daemon and from a data directory at rest. Logs are read in pages, what the
+//! index ([`crate::index`]) knows to be without an id is passed over, and so are, by their
+//! bytes, records that cannot matter, before they are parsed.
 //!
 //! Promises: memory is bounded by [`PAGE`] records and by what is answered; a record that
 //! cannot be read is shown or counted as such, and spoils nothing else.
 //!
 //! Not here: deciding anything, printing, the network.
 
+pub mod audit;
+pub mod chain;
 pub mod dead_letter;
 pub mod filter;
 pub mod glob;

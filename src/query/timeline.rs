@@ -11,6 +11,7 @@ use tripline_event::{
     Action, ActionId, Event, EventId, EventKey, Origin, Outcome, OutcomeKind, Position, Timestamp,
 };
 
+use super::chain::Chain;
 use super::item::{Record, answer, facts, shortened};
 use super::relative;
 
@@ -29,6 +30,9 @@ pub struct Timeline {
     pub truncated: bool,
     /// How many records that may have belonged here could not be read.
     pub unreadable: usize,
+    /// What led to what.
+    #[serde(default)]
+    pub chain: Chain,
 }
 
 /// One thing that happened.
@@ -133,7 +137,8 @@ impl Timeline {
         }
         let workflows = depths.workflows;
         let roots = roots.into_iter().filter(|root| !workflows.contains_key(root)).collect();
-        Self { handle: handle.to_owned(), roots, entries, truncated, unreadable }
+        let chain = Chain::new(found);
+        Self { handle: handle.to_owned(), roots, entries, truncated, unreadable, chain }
     }
 
     /// From the first entry to the last.

@@ -14,8 +14,10 @@ use tripline_event::outcome::TargetResult;
 use tripline_event::{Action, Event, Outcome, OutcomeKind, Position};
 
 use super::item::{Record, facts};
-use super::scan::{Backwards, LogExtent, Needles, PAGE, extents, forwards};
+use super::scan::{Backwards, LogExtent, Needles, PAGE, extents};
 use super::{QueryError, Timeline};
+use crate::index::handles::Handle;
+use crate::index::holding;
 
 /// The most ids that a chain is followed along.
 const MAX_IDS: usize = 10_000;
@@ -189,9 +191,11 @@ async fn seed(bus: &dyn Bus, handle: &str, chain: &mut Chain) -> Result<(), Quer
     // A workflow's name may come with its namespace, which stands elsewhere in the record.
     let name = handle.split_once('/').map_or(handle, |(_, name)| name);
     let needles = Needles::texts([handle, name].into_iter().filter(|text| !text.is_empty()))?;
+    let handles = [Some(Handle::id(handle)), Some(Handle::id(name)), Handle::prefix(handle)];
+    let handles: Vec<Handle> = handles.into_iter().flatten().collect();
     let mut by_prefix: BTreeSet<String> = BTreeSet::new();
     for log in Log::ALL {
-        forwards(bus, log, |stored| {
+        holding(bus, log, handles.clone(), |stored| {
             if !needles.are_in(&stored.record) {
                 return true;
             }
@@ -217,7 +221,7 @@ async fn seed(bus: &dyn Bus, handle: &str, chain: &mut Chain) -> Result<(), Quer
     Ok(())
 }
 
-async fn at(
+pub(crate) async fn at(
     bus: &dyn Bus,
     log: Log,
     position: Position,
@@ -240,7 +244,7 @@ fn absorb_readable(log: Log, stored: &tripline_bus::Stored, chain: &mut Chain) {
 }
 
 /// Whether `handle` is the beginning of the action's id, and long enough to mean it.
-pub(super) fn abbreviates(handle: &str, id: &str) -> bool {
+pub(crate) fn abbreviates(handle: &str, id: &str) -> bool {
     handle.len() >= MIN_PREFIX && id.starts_with(handle)
 }
 
@@ -267,7 +271,7 @@ fn workflow_of(record: &Record) -> Option<(&str, &str)> {
 }
 
 /// Every id by which the record may be known.
-fn ids(record: &Record, mut see: impl FnMut(&str)) {
+pub(crate) fn ids(record: &Record, mut see: impl FnMut(&str)) {
     match record {
         Record::Event(Event { id, links, .. }) => {
             see(id.as_str());
@@ -318,7 +322,8 @@ async fn follow(bus: &dyn Bus, chain: &mut Chain) -> Result<bool, QueryError> {
             }
             done = false;
             let needles = Needles::texts(fresh.iter().map(String::as_str))?;
-            forwards(bus, log, |stored| {
+            let handles = fresh.iter().map(|id| Handle::id(id)).collect();
+            holding(bus, log, handles, |stored| {
                 if !needles.are_in(&stored.record)
                     || chain.found.contains_key(&(log, stored.position))
                 {
@@ -346,7 +351,7 @@ async fn follow(bus: &dyn Bus, chain: &mut Chain) -> Result<bool, QueryError> {
 }
 
 /// Ids among the last records that are like `handle`.
-async fn similar(bus: &dyn Bus, handle: &str) -> Result<Vec<String>, QueryError> {
+pub(crate) async fn similar(bus: &dyn Bus, handle: &str) -> Result<Vec<String>, QueryError> {
     let mut scores: BTreeMap<String, f64> = BTreeMap::new();
     for log in Log::ALL {
         let mut backwards = Backwards::new(bus, log).await?;

@@ -174,6 +174,26 @@ impl Logs {
         self.outcome(Some(action.links.root()), OutcomeKind::DeadLettered(Box::new(letter))).await
     }
 
+    /// A workflow of the action reached a phase.
+    pub(crate) async fn phase(&mut self, action: &Action, name: &str, phase: &str, message: &str) {
+        let kind = OutcomeKind::Workflow {
+            target: "local".into(),
+            namespace: "ci".into(),
+            name: name.into(),
+            phase: phase.into(),
+            action: action.id.clone(),
+            message: Some(message.into()),
+        };
+        self.outcome(Some(action.links.root()), kind).await;
+    }
+
+    /// An event source refused something.
+    pub(crate) async fn refused(&mut self, source: &str, count: u64, reason: &str) {
+        let key = EventKey::new("ci", source, "completed");
+        let kind = OutcomeKind::Refused { key, reason: reason.into(), count };
+        self.outcome(None, kind).await;
+    }
+
     /// An event, its action, and the workflow that this submitted.
     pub(crate) async fn hop(&mut self, id: &str, correlation: &str, workflow: &str) -> Action {
         let event = self.event("builds", id, correlation).await;

@@ -61,6 +61,28 @@ async fn a_chain_of_workflows_is_found_whole_from_any_of_its_ids() {
     }
 }
 
+/// What led to what, as a drawing.
+#[tokio::test]
+async fn a_chain_is_drawn_along_what_really_flowed() {
+    let mut logs = three_hops().await;
+    let event = logs.event("builds", "e-5", "build-4711").await;
+    let action = logs.action("deploy", &[&event]).await;
+    logs.dead(&action, tripline_event::Cause::Refused).await;
+    let timeline = found(&logs, "build-4711").await;
+    let points: Vec<String> = timeline.chain.points.iter().map(|it| it.id.clone()).collect();
+    assert!(points.contains(&"workflow ci/verify-2".to_owned()), "{points:?}");
+    assert!(!points.iter().any(|id| id.contains("stranger")), "{points:?}");
+    let dot = timeline.dot();
+    for line in [
+        r#""workflow ci/deploy-1" -> "event ci/builds/completed e-2" [label="published"];"#,
+        r#""workflow ci/promote-3" -> "event ci/ends/completed e-4" [label="published"];"#,
+        r#"dead letter: refused\nthe target answered 400", shape=component, color=red];"#,
+    ] {
+        assert!(dot.contains(line), "{line}\n{dot}");
+    }
+    assert!(timeline.mermaid().starts_with("flowchart LR\n"));
+}
+
 #[tokio::test]
 async fn a_position_is_a_handle_too() {
     let logs = three_hops().await;
