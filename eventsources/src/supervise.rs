@@ -61,7 +61,7 @@ pub(crate) async fn supervise<F>(
 
 /// Between a half of the pause and all of it, by the name of the source: those that have lost
 /// the same upstream do not come back to it at the same moment.
-fn spread(name: &str, pause: Duration) -> Duration {
+pub(crate) fn spread(name: &str, pause: Duration) -> Duration {
     let mut hasher = DefaultHasher::new();
     (name, pause).hash(&mut hasher);
     let part = u32::try_from(hasher.finish() % 1000).unwrap_or_default();

@@ -56,6 +56,11 @@ pub struct WebhookConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tripline" = true))]
     pub idempotency_key: Option<IdempotencyKeyConfig>,
+    /// Requests are CloudEvents, in binary or structured mode, and keep what they say of
+    /// themselves; one that is none is answered 400.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub cloud_events: Option<bool>,
     /// Where an event has its correlation id, if not in one of the usual places.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tripline" = true))]
@@ -86,6 +91,7 @@ pub struct Webhook {
     /// The end of each event's data: `,"metadata":{…}}` or `}`.
     pub(super) data_end: String,
     pub(super) idempotency_key: Option<IdempotencyKey>,
+    pub(super) cloud_events: bool,
 }
 
 /// The secrets that hold a port's certificate and key.
@@ -131,6 +137,7 @@ impl WebhookConfig {
                 max_payload_bytes: max_payload_bytes?,
                 data_end: data_end(self.metadata.as_ref()),
                 idempotency_key: idempotency_key?,
+                cloud_events: self.cloud_events == Some(true),
             })
         })();
         (webhook, problems)

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HOST};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use percent_encoding::percent_decode_str;
@@ -27,6 +27,7 @@ use super::idempotency::event_id;
 use super::limits::{BODY, HEALTH, RETRY_AFTER_SECS};
 use super::table::{Found, Route, Table};
 use super::tls::PortTls;
+use crate::cloudevents::{self, Binding};
 use crate::{Message, SinkError, SourceContext};
 
 /// What all requests of a port share.
@@ -139,8 +140,10 @@ async fn take(
     let held = body::read(body, route.webhook.max_payload_bytes, &shared.memory)
         .await
         .map_err(|error| body_refusal(shared, error))?;
-    let payload = payload(head, &held)?;
-    let message = message(shared, route, head, payload);
+    let message = match route.webhook.cloud_events {
+        true => cloud_event(shared, route, head, &held)?,
+        false => message(shared, route, head, payload(head, &held)?),
+    };
     match shared.context.sink.append(message).await {
         Ok(accepted) => Ok(Answer::Accepted(accepted)),
         Err(error) => Err(sink_refusal(shared, &error)),
@@ -208,6 +211,41 @@ fn message(shared: &Shared, route: &Route, head: &Parts, payload: Payload) -> Me
         correlation_path: route.correlation_path.clone(),
         cloud_event: None,
     }
+}
+
+/// A request whose event keeps what it says of itself.
+fn cloud_event(
+    shared: &Shared,
+    route: &Route,
+    head: &Parts,
+    held: &Held,
+) -> Result<Message, Refusal> {
+    let text = |name: &HeaderName, value: &HeaderValue| {
+        // Others than those of a CloudEvent may hold anything.
+        let value = std::str::from_utf8(value.as_bytes());
+        value.map(|value| (name.as_str().to_owned(), value.to_owned())).ok()
+    };
+    let headers: Vec<_> =
+        head.headers.iter().filter_map(|(name, value)| text(name, value)).collect();
+    let named = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let taken = cloudevents::take(Binding::HTTP, named, &held.bytes)
+        .map_err(|text| bad_request("not a CloudEvent", text))?;
+    let json = taken.json.clone().unwrap_or_default();
+    let configured = route.webhook.idempotency_key.as_ref();
+    let configured = configured.and_then(|key| event_id(Some(key), &head.headers, &json));
+    let mut headers = taken.links;
+    headers.extend(link_headers(&head.headers));
+    Ok(Message {
+        key: route.key.clone(),
+        kind: KIND,
+        id: Some(configured.unwrap_or(taken.id)),
+        time: shared.context.clock.now(),
+        data: event_data(&head.headers, &taken.body, &route.webhook.data_end),
+        headers,
+        body: taken.json,
+        correlation_path: route.correlation_path.clone(),
+        cloud_event: Some(taken.event),
+    })
 }
 
 /// The headers that may link an event to what went before.

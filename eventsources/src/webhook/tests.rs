@@ -140,6 +140,67 @@ async fn an_event_has_the_data_of_argo_events_and_what_links_it() {
 }
 
 #[tokio::test]
+async fn a_cloud_event_keeps_what_it_says_of_itself_in_both_modes() {
+    let world = World::new(NOW);
+    let (_, spec) = webhook(json!({"cloudEvents": true, "metadata": {"team": "ci"}}));
+    let name = ObjectName::new("ci", "builds");
+    let (events, problems) = crate::events_in(tripline_config::Dialect::Tripline, &name, &spec);
+    assert_eq!(problems, []);
+    assert_eq!(world.sources.apply(events), []);
+    let client = client();
+    let binary = |id: &str| {
+        client
+            .post(world.url("/done"))
+            .header("ce-specversion", "1.0")
+            .header("ce-id", id)
+            .header("ce-source", "/builds")
+            .header("ce-type", "dev.example.build")
+            .header("ce-correlationid", "b-7")
+            .header("content-type", "application/json")
+            .body(r#"{"sha": "4f2a"}"#)
+    };
+    let structured = json!({
+        "specversion": "1.0", "id": "2", "source": "/builds", "type": "dev.example.build",
+        "correlationid": "b-7", "data": {"sha": "4f2a"},
+    });
+    let structured = client
+        .post(world.url("/done"))
+        .header("content-type", "application/cloudevents+json")
+        .body(structured.to_string());
+    for (request, id) in [(binary("1"), "/builds#1"), (structured, "/builds#2")] {
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.headers()["x-tripline-event-id"], id);
+        assert_eq!(seen(answer).await, (200, "success".into()));
+    }
+    let again = binary("1").send().await.unwrap();
+    assert_eq!(again.headers()["x-tripline-duplicate"], "true");
+    for (message, id) in world.sink.taken().into_iter().zip(["1", "2"]) {
+        let said = message.cloud_event.unwrap();
+        assert_eq!((said.id.as_str(), said.source.as_str()), (id, "/builds"));
+        assert_eq!(said.kind, "dev.example.build");
+        let data: Value = serde_json::from_slice(&message.data).unwrap();
+        assert_eq!(data["body"], json!({"sha": "4f2a"}));
+        assert_eq!(data["metadata"], json!({"team": "ci"}));
+        assert!(message.headers.contains(&("ce-correlationid".into(), "b-7".into())));
+    }
+    let batch = client
+        .post(world.url("/done"))
+        .header("content-type", "application/cloudevents-batch+json")
+        .body("[]");
+    for (request, expected) in [
+        (client.post(world.url("/done")).body("{}"), "this is no CloudEvent"),
+        (binary("3").body("{"), "the data of the CloudEvent is not JSON"),
+        (batch, "is a batch that is not taken"),
+    ] {
+        let (status, text) = seen(request.send().await.unwrap()).await;
+        assert_eq!(status, 400, "{text}");
+        assert!(text.contains(expected), "{text}");
+    }
+    assert_eq!(world.sink.taken().len(), 2);
+    world.shutdown().await;
+}
+
+#[tokio::test]
 async fn query_and_form_are_objects_of_arrays() {
     let world = World::new(NOW);
     world.apply(&[(
@@ -410,7 +471,8 @@ fn one_endpoint_of_two_events_of_one_event_source_is_a_clash() {
         "elsewhere": {"endpoint": "/b/{id}", "port": "12001"},
         "got": {"endpoint": "/b/{id}", "port": "12000", "method": "GET"},
     }});
-    let clashes = crate::clashes(&definitions(&[("builds", events.clone()), ("prod/builds", events)]));
+    let clashes =
+        crate::clashes(&definitions(&[("builds", events.clone()), ("prod/builds", events)]));
     let said: Vec<_> = clashes.iter().map(|(a, b, why)| format!("{a} {b}: {why}")).collect();
     assert_eq!(
         said,
