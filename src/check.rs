@@ -5,6 +5,7 @@ use tripline_config::{Diagnostic, Input, Severity, output};
 use crate::codes;
 use crate::engine::definitions::Definitions;
 use crate::load::{self, Configuration};
+use crate::sensor_test;
 
 /// How findings are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,12 +25,16 @@ pub enum Format {
 pub struct Report {
     configuration: Configuration,
     strict: bool,
+    /// How many cases the tests have.
+    cases: usize,
 }
 
 /// Checks everything that `inputs` hold. Under `strict` a warning is an error.
 pub fn check(inputs: &[Input], strict: bool) -> Report {
-    let configuration = load::load(inputs, &Definitions::default());
-    Report { configuration, strict }
+    let mut configuration = load::load(inputs, &Definitions::default());
+    let suites = sensor_test::compile::suites(inputs, &mut configuration);
+    let cases = suites.iter().map(|suite| suite.cases.len()).sum();
+    Report { configuration, strict, cases }
 }
 
 impl Report {
@@ -74,6 +79,9 @@ impl Report {
             several(errors, "error"),
             several(warnings, "warning"),
         );
+        if self.cases > 0 {
+            text.push_str(&format!("{} to run with `tripline test`\n", several(self.cases, "case")));
+        }
         if !skipped.is_empty() {
             let kinds: Vec<String> =
                 skipped.iter().map(|(kind, count)| format!("{kind} ({count})")).collect();

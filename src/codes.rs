@@ -29,6 +29,8 @@ tripline_config::codes! {
         "One daemon has one event bus. An EventBus says JetStream on a server (`jetstreamExotic`), or JetStream where `--nats` says (`jetstream`); the message says what cannot be used.";
     CLUSTER_TWICE = "TL0531", "Two Clusters have the same name.",
         "Actions name a cluster by its name alone, whichever namespace the object is in: its namespace only says where its Secret is.";
+    SENSOR_TEST = "TL0550", "A SensorTest is wrong.",
+        "The message says what of it cannot be run: a sensor or trigger that is not in the same files, an event that nothing waits for, a time, a file, or a case that expects nothing and so would never fail. Sensors are used all the same.";
     REAL_UPSTREAM = "TL0532", "An event source with a real upstream, and a daemon that only records workflows.",
         "Messages of Pub/Sub or SQS that are taken are acknowledged, and gone for everybody else. Without `--context` or `--target`, workflows are kept in the data directory and do not run. An emulator (`PUBSUB_EMULATOR_HOST`, `endpoint`) is taken as it is; for the real service say where workflows go, or `--target local` if recording them is what you want.";
 }

@@ -121,7 +121,11 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(builder.enable_all().build()?)
 }
 
-fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
+/// The inputs that a command line names: files, folders, and `-` for the standard input.
+///
+/// # Errors
+/// The standard input cannot be read, or is too long.
+pub fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
     let input = |path: &PathBuf| {
         if path.as_os_str() != "-" {
             return Ok(Input::Path(path.clone()));

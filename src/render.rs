@@ -14,14 +14,14 @@ use tripline_event::event::{JSON, Links};
 use tripline_event::{
     Action, Clock, CorrelationId, Event, EventId, EventKey, EventsRecord, Position, SystemClock,
 };
-use tripline_sensors::evaluator::{Dependency, Evaluator, Plan, Recorder, Sensor, State, Trigger};
-use tripline_sensors::filter::{Trace, Verdict};
+use tripline_sensors::evaluator::{Evaluator, Plan, Sensor, State};
 use tripline_triggers::RenderedAction;
 use tripline_triggers::executor::Renderer as _;
 use tripline_triggers::workflow::Submission;
 
 use crate::engine::definitions::{CompiledSensor, Definitions};
 use crate::load;
+use crate::verdicts::Notes;
 
 /// What is to be rendered.
 #[derive(Clone, Debug, Default)]
@@ -197,55 +197,16 @@ fn decide(sensor: &Arc<Sensor>, events: &[Arc<Event>]) -> (Vec<Action>, Outcome)
         actions.extend(evaluator.apply(position, &record, &mut notes).actions);
     }
     if actions.is_empty() {
-        notes.0.push("nothing fires".to_owned());
+        notes.lines.push("nothing fires".to_owned());
     }
-    (actions, Outcome { rendered: Vec::new(), notes: notes.0 })
+    (actions, Outcome { rendered: Vec::new(), notes: notes.lines })
 }
 
-/// Says why nothing fires.
-#[derive(Default)]
-struct Notes(Vec<String>);
-
-impl Recorder for Notes {
-    const ON: bool = true;
-
-    fn filtered(
-        &mut self,
-        _: &Sensor,
-        dependency: &Dependency,
-        verdict: &Verdict,
-        trace: Option<Trace>,
-    ) {
-        if verdict.pass {
-            return;
-        }
-        self.0.push(format!("dependency {}: the event is not let through", dependency.name));
-        for step in trace.into_iter().flat_map(|trace| trace.steps) {
-            let found = step.found.unwrap_or_else(|| "nothing".to_owned());
-            let verdict = if step.pass { "fits" } else { "does not fit" };
-            let error = step.error.map(|error| format!(" ({error})")).unwrap_or_default();
-            self.0.push(format!(
-                "  {}: {} is {found}, wanted {}: {verdict}{error}",
-                step.field, step.path, step.wanted
-            ));
-        }
-    }
-
-    fn waits(
-        &mut self,
-        _: &Sensor,
-        trigger: &Trigger,
-        dependency: &str,
-        _: Option<&std::collections::BTreeMap<Arc<str>, tripline_sensors::evaluator::Held>>,
-    ) {
-        let trigger = &trigger.name.trigger;
-        self.0.push(format!("trigger {trigger}: holds {dependency} and waits for others"));
-    }
-
-    fn fired(&mut self, _: &Sensor, _: &Trigger, _: &Action) {}
-}
-
-fn shown(rendered: &RenderedAction) -> anyhow::Result<Rendered> {
+/// What a rendered action would create or send.
+///
+/// # Errors
+/// The object has no name, or none that a cluster takes.
+pub fn shown(rendered: &RenderedAction) -> anyhow::Result<Rendered> {
     let operation = rendered.config.get("operation").and_then(Value::as_str).unwrap_or("submit");
     let object = match (&rendered.resource, rendered.kind.as_str()) {
         (Some(_), "argoWorkflow") if operation == "submit" => {

@@ -5,7 +5,7 @@ use tripline_config::schema_of;
 use tripline_sensors::definition::SensorSpec;
 
 /// The kinds of objects that have a schema.
-pub const KINDS: &[&str] = &["Sensor", "EventSource"];
+pub const KINDS: &[&str] = &["Sensor", "EventSource", "SensorTest"];
 
 /// The schema of every object that has one, as one that fits any of them.
 pub fn all() -> Value {
@@ -31,6 +31,12 @@ pub fn of(kind: &str) -> Option<Value> {
     match KINDS.iter().find(wanted).copied() {
         Some("Sensor") => Some(object("Sensor", sensor_spec())),
         Some("EventSource") => Some(object("EventSource", event_source_spec())),
+        Some("SensorTest") => {
+            let spec = schema_of::<crate::sensor_test::spec::SensorTestSpec>();
+            let mut schema = object("SensorTest", spec.as_ref().clone());
+            schema["properties"]["apiVersion"] = json!({"const": "tripline.dev/v1"});
+            Some(schema)
+        }
         _ => {
             let source = tripline_eventsources::kinds::kind(kind).and_then(|kind| kind.schema());
             let trigger = || tripline_triggers::kinds::kind(kind).and_then(|kind| kind.schema());
@@ -180,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_reference_of_a_schema_leads_somewhere() {
-        for kind in ["sensor", "EventSource", "webhook", "argoWorkflow"] {
+        for kind in ["sensor", "EventSource", "SensorTest", "webhook", "argoWorkflow"] {
             let schema = of(kind).unwrap();
             let mut found = Vec::new();
             dangling(&schema, &schema, &mut found);

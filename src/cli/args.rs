@@ -60,7 +60,7 @@ pub enum Command {
     /// Shows the main job: a message goes in, a workflow comes out.
     #[command(after_help = "Examples:\n  tripline demo\n  tripline demo --data /tmp/demo")]
     Demo(DemoArgs),
-    /// Writes a commented starter: an event source and a sensor.
+    /// Writes a commented starter: an event source, a sensor and its test.
     #[command(
         after_help = "Examples:\n  tripline init\n  tripline init build-then-deploy --dir deploys"
     )]
@@ -86,6 +86,24 @@ pub enum Command {
         after_help = "Examples:\n  tripline render sensor.yaml --event event.json\n  tripline render . --sensor ci/deploy --event build=build.json --event approval=approval.json\n  tripline events --limit 1 --output json | tripline render sensor.yaml --event - | kubectl create --dry-run=server -f -"
     )]
     Render(super::render::RenderArgs),
+    /// Runs SensorTests: events on a virtual clock, and what is to come of them. Exits with 0
+    /// where every case passes, 1 where one fails, 2 where the files are wrong.
+    #[command(
+        after_help = "Examples:\n  tripline test .\n  tripline test ci/ --filter deploy --junit report.xml\n  tripline test --record build-4711 > ci/build-4711-test.yaml"
+    )]
+    Test(super::test::TestArgs),
+    /// Says what changed sensors would have done with the events of the log: what would fire,
+    /// what would no longer fire, and what would be sent otherwise. Changes nothing.
+    #[command(
+        after_help = "Examples:\n  tripline backtest sensor.yaml --since 7d\n  tripline backtest ci/ --sensor ci/deploy --budget lost=0,changed=0\n  git show HEAD:sensor.yaml | tripline backtest - --output json"
+    )]
+    Backtest(super::backtest::BacktestArgs),
+    /// Says what becomes here of the objects of Argo Events: what runs unchanged, what differs,
+    /// what is not supported, and what is to be done. Exits with 1 where anything is to be done.
+    #[command(
+        after_help = "Examples:\n  tripline import argo/\n  tripline import --context prod -n ci\n  kubectl get eventsources,sensors -A -o yaml | tripline import - --output json"
+    )]
+    Import(super::import::ImportArgs),
     /// Prints a JSON Schema for editors, or a sample event.
     #[command(
         after_help = "Examples:\n  tripline schema > tripline.schema.json\n  tripline schema Sensor\n  tripline schema event webhook\n\nIn a file, for editors with the YAML language server:\n  # yaml-language-server: $schema=tripline.schema.json"

@@ -30,6 +30,9 @@ pub fn dispatch(cli: Cli, programs: &dyn Programs) -> Answer {
             super::render::print(&outcome, args.output, &mut Output::stdout(Format::Human))
         }
         Command::Schema(args) => super::render::schema(&args, &mut Output::stdout(Format::Human)),
+        Command::Test(args) => super::test::test(&args),
+        Command::Backtest(args) => super::backtest::backtest(&args),
+        Command::Import(args) => super::import::import(&args),
         Command::Restore(args) => restore(&args),
         Command::Graph(args) if !args.paths.is_empty() => {
             let config = programs.graph(&args.paths)?;
@@ -106,7 +109,7 @@ fn start(args: &InitArgs) -> Answer {
     }
     let dir = args.dir.display();
     output.line(format_args!(
-        "\nNext:\n  tripline check {dir}\n  tripline run {dir}\n  curl -H 'Content-Type: application/json' -d '{{\"action\": \"completed\", \"correlation_id\": \"build-1\"}}' http://localhost:12000/builds"
+        "\nNext:\n  tripline check {dir}\n  tripline test {dir}\n  tripline run {dir}\n  curl -H 'Content-Type: application/json' -d '{{\"action\": \"completed\", \"correlation_id\": \"build-1\"}}' http://localhost:12000/builds"
     ))?;
     Ok(Exit::Done)
 }

@@ -24,6 +24,10 @@ impl Use {
                     include_str!("../../examples/build-then-deploy/event-source.yaml"),
                 ),
                 ("sensor.yaml", include_str!("../../examples/build-then-deploy/sensor.yaml")),
+                (
+                    "sensor-test.yaml",
+                    include_str!("../../examples/build-then-deploy/sensor-test.yaml"),
+                ),
             ],
         }
     }
@@ -70,7 +74,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let inside = dir.path().join("new/folder");
         let paths = init(Use::BuildThenDeploy, &inside).unwrap();
-        assert_eq!(paths.len(), 2);
+        assert_eq!(paths.len(), 3);
         std::fs::write(&paths[1], "mine").unwrap();
         std::fs::remove_file(&paths[0]).unwrap();
         assert!(matches!(init(Use::BuildThenDeploy, &inside), Err(ControlError::Conflict(_))));

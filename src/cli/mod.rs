@@ -9,10 +9,12 @@
 //! Not here: the daemon, checking, the demonstration.
 
 pub mod args;
+mod backtest;
 pub mod bus;
 pub mod dispatch;
 pub mod doctor;
 mod help;
+mod import;
 pub mod init;
 mod letters;
 mod listing;
@@ -22,6 +24,7 @@ pub mod render;
 pub mod schedule;
 pub mod sensor;
 mod steering;
+mod test;
 pub mod when;
 mod yaml;
 

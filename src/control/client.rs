@@ -120,6 +120,15 @@ impl Client {
         Ok(ItemStream { response, rest: BytesMut::new(), client: self.clone() })
     }
 
+    /// Asks for something that is read as it comes.
+    pub(super) async fn stream(
+        &self,
+        path: &str,
+        pairs: &[(&str, String)],
+    ) -> Result<Response, ControlError> {
+        self.send(self.request(Method::GET, path, pairs)).await
+    }
+
     fn request(&self, method: Method, path: &str, pairs: &[(&str, String)]) -> RequestBuilder {
         let mut url = format!("{}{path}", self.base);
         if !pairs.is_empty() {

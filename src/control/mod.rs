@@ -15,6 +15,7 @@ pub mod client;
 pub mod daemon;
 pub mod error;
 pub mod routes;
+pub mod record;
 pub mod schedules;
 pub mod scope;
 pub mod sensor;

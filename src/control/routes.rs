@@ -1,5 +1,6 @@
 //! The routes of the control API.
 
+mod record;
 mod schedules;
 mod sensor;
 
@@ -57,6 +58,7 @@ pub(super) fn routes(daemon: Arc<dyn Daemon>, stop: CancellationToken) -> Router
         .route("/v1/workflows", get(workflows))
         .route("/v1/workflows/{namespace}/{name}", get(workflow))
         .route("/v1/workflows/{namespace}/{name}/finish", post(finish_workflow))
+        .merge(record::routes())
         .merge(schedules::routes())
         .merge(sensor::routes())
         .route("/v1/publish", post(publish))

@@ -183,6 +183,17 @@ fn end_of(outcome: &OutcomeKind) -> Option<(&ActionId, RunEnd, Option<String>, O
     }
 }
 
+/// The event by which the end of a run comes back to its schedule.
+pub fn event(
+    source: &ObjectName,
+    run: RunId,
+    action: &ActionId,
+    end: RunEnd,
+    now: tripline_event::Timestamp,
+) -> Event {
+    Ended { source, run, end, action, workflow: None, error: None }.event(None, now)
+}
+
 struct Ended<'a> {
     source: &'a ObjectName,
     run: RunId,

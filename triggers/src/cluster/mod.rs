@@ -15,6 +15,7 @@ mod history;
 mod kubeconfig;
 mod link;
 pub(crate) mod live;
+mod objects;
 pub(crate) mod once;
 pub(crate) mod policy;
 pub mod rbac;

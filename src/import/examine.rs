@@ -1,0 +1,155 @@
+//! Looks at each object.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tripline_config::{Diagnostic, Input, Object, Severity};
+
+use super::compatibility::{
+    self, Fields, OF_ALL_EVENT_SOURCES, OF_ALL_SENSORS, OF_EVENT_SOURCES, OF_SENSORS,
+};
+use super::pods;
+use super::report::{Finding, ObjectReport, Report, Topic, Verdict};
+use crate::codes;
+use crate::engine::definitions::Definitions;
+use crate::load;
+
+/// The kinds that move.
+const MOVED: [&str; 4] = ["EventSource", "Sensor", "EventBus", "CronWorkflow"];
+
+/// Looks at everything that `inputs` hold.
+pub fn examine(inputs: &[Input]) -> Report {
+    let mut found: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
+    let mut report = Report::default();
+    let loaded = load::load(inputs, &Definitions::default());
+    report.skipped = loaded.skipped;
+    for diagnostic in loaded.diagnostics {
+        match &diagnostic.object {
+            Some(object) => {
+                found.entry(object.clone()).or_default().push(of_diagnostic(diagnostic))
+            }
+            None if diagnostic.is_error() => report.unreadable.push(diagnostic.to_string()),
+            None => {}
+        }
+    }
+    let objects = tripline_config::load(inputs, load::KINDS).objects;
+    for object in objects.iter().filter(|object| MOVED.contains(&object.kind.as_str())) {
+        let mut findings = found.remove(&object.title()).unwrap_or_default();
+        findings.extend(differences(object));
+        findings.extend(pods::findings(&object.kind, &object.value));
+        findings.sort_by(|a, b| (a.topic, &a.field).cmp(&(b.topic, &b.field)));
+        let verdict = findings.iter().map(|finding| finding.topic.verdict()).max();
+        report.objects.push(ObjectReport {
+            kind: object.kind.clone(),
+            name: object.name.clone(),
+            place: object.place.to_string(),
+            verdict: verdict.unwrap_or(Verdict::Unchanged),
+            findings,
+        });
+    }
+    let has = |kind: &str| report.objects.iter().any(|object| object.kind == kind);
+    for (kind, rows) in [("EventSource", OF_ALL_EVENT_SOURCES), ("Sensor", OF_ALL_SENSORS)] {
+        let rows = rows.iter().filter(|_| has(kind));
+        report.general.extend(rows.map(|what| of_row(what, "")));
+    }
+    report.counted()
+}
+
+fn of_diagnostic(diagnostic: Diagnostic) -> Finding {
+    let topic = match diagnostic.severity {
+        Severity::Warning => Topic::Note,
+        Severity::Error if diagnostic.code == codes::CLASH => Topic::Ports,
+        Severity::Error => Topic::Unsupported,
+    };
+    Finding {
+        topic,
+        field: diagnostic.field,
+        what: diagnostic.message,
+        advice: diagnostic.help,
+        code: Some(diagnostic.code),
+    }
+}
+
+/// What a row of the page of compatibility says about a field.
+fn of_row(what: &str, field: &str) -> Finding {
+    let row = compatibility::row(what);
+    let notes = row.map(|row| row.notes).filter(|notes| !notes.is_empty());
+    Finding {
+        topic: Topic::Differs,
+        field: field.to_owned(),
+        what: what.replace('`', ""),
+        advice: notes.map(|notes| notes.replace('`', "")),
+        code: None,
+    }
+}
+
+fn differences(object: &Object) -> Vec<Finding> {
+    let rows: &[(&str, Fields)] = match object.kind.as_str() {
+        "Sensor" => OF_SENSORS,
+        "EventSource" => OF_EVENT_SOURCES,
+        _ => &[],
+    };
+    let mut found = Vec::new();
+    for (what, fields) in rows {
+        found.extend(fields(&object.value).iter().map(|field| of_row(what, field)));
+    }
+    match object.kind.as_str() {
+        "Sensor" => found.extend(tried_once(&object.value)),
+        "EventBus" => found.extend(stream_limits(&object.value)),
+        "CronWorkflow" => found.extend(of_cron_workflow(&object.value)),
+        _ => {}
+    }
+    found
+}
+
+/// Argo Events' default is one attempt.
+fn tried_once(sensor: &Value) -> Vec<Finding> {
+    let triggers = sensor.pointer("/spec/triggers").and_then(Value::as_array);
+    let once = |trigger: &Value| {
+        trigger.get("retryStrategy").is_none_or(Value::is_null)
+            && trigger.get("atLeastOnce") != Some(&Value::Bool(true))
+    };
+    let triggers = triggers.into_iter().flatten().enumerate();
+    let finding = |(index, trigger): (usize, &Value)| {
+        let name = trigger.pointer("/template/name").and_then(Value::as_str).unwrap_or_default();
+        Finding {
+            topic: Topic::Retried,
+            field: format!("spec.triggers[{index}]"),
+            what: format!("Argo Events tries `{name}` once, and then it is gone; here it is tried until it succeeds or expires"),
+            advice: Some("`retryStrategy: {steps: 1}` tries it once; `expiresAfter` says for how long it is of use".to_owned()),
+            code: None,
+        }
+    };
+    triggers.filter(|(_, trigger)| once(trigger)).map(finding).collect()
+}
+
+fn stream_limits(bus: &Value) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for kind in ["jetstream", "jetstreamExotic"] {
+        let config = bus.pointer(&format!("/spec/{kind}/streamConfig")).and_then(Value::as_str);
+        if config.is_some_and(|config| !config.trim().is_empty()) {
+            let row = compatibility::row("`EventBus`");
+            found.push(Finding {
+                topic: Topic::Differs,
+                field: format!("spec.{kind}.streamConfig"),
+                what: "limits that drop unread events are not taken over".to_owned(),
+                advice: row.map(|row| row.notes.replace('`', "")),
+                code: None,
+            });
+        }
+    }
+    found
+}
+
+fn of_cron_workflow(object: &Value) -> Vec<Finding> {
+    let limits = ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"];
+    let spec = object.get("spec");
+    let given = limits.iter().filter(|name| spec.is_some_and(|spec| spec.get(**name).is_some()));
+    given
+        .map(|name| Finding {
+            field: format!("spec.{name}"),
+            what: "history limits have no effect in the local target".to_owned(),
+            ..of_row("`CronWorkflow`", "")
+        })
+        .collect()
+}
