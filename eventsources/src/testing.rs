@@ -25,6 +25,7 @@ pub struct RecordingSink {
     pub unreadable: watch::Sender<Vec<Unreadable>>,
     pub missed: Mutex<Vec<(Timestamp, Timestamp, u64)>>,
     pub last_ticks: Mutex<BTreeMap<EventKey, Timestamp>>,
+    pub places: Mutex<BTreeMap<(EventKey, String), String>>,
     /// While `false`, appends wait.
     pub open: watch::Sender<bool>,
     pub waiting: watch::Sender<usize>,
@@ -143,6 +144,28 @@ impl EventSink for RecordingSink {
             Ok(())
         })
     }
+
+    fn place<'a>(
+        &'a self,
+        key: &'a EventKey,
+        of: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>, SinkError>> {
+        let of = (key.clone(), of.to_owned());
+        Box::pin(async move { Ok(self.places.lock().unwrap().get(&of).cloned()) })
+    }
+
+    fn keep_place<'a>(
+        &'a self,
+        key: &'a EventKey,
+        of: &'a str,
+        place: &'a str,
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        let of = (key.clone(), of.to_owned());
+        Box::pin(async move {
+            self.places.lock().unwrap().insert(of, place.to_owned());
+            Ok(())
+        })
+    }
 }
 
 /// Begins at a given time, and goes as the runtime's clock does.
@@ -199,6 +222,7 @@ impl World {
             unreadable: watch::Sender::new(Vec::new()),
             missed: Mutex::default(),
             last_ticks: Mutex::default(),
+            places: Mutex::default(),
             open: watch::Sender::new(true),
             waiting: watch::Sender::new(0),
             most_waiting: Mutex::default(),

@@ -62,9 +62,9 @@ fn what_is_wrong_is_told_at_its_place_with_what_was_meant() {
     };
     #[rustfmt::skip]
     let cases = [
-        (json!({"kafka": {"e": {}, "f": {}}}), vec![
-            "E TL0201 spec.kafka.e: event source kind `kafka` is not supported yet",
-            "E TL0201 spec.kafka.f: event source kind `kafka` is not supported yet",
+        (json!({"amqp": {"e": {}, "f": {}}}), vec![
+            "E TL0201 spec.amqp.e: event source kind `amqp` is not supported yet",
+            "E TL0201 spec.amqp.f: event source kind `amqp` is not supported yet",
         ]),
         (json!({"webhok": {"e": {}}}), vec![
             "E TL0200 spec.webhok: unknown kind of event source `webhok` (did you mean `webhook`?)"]),

@@ -88,7 +88,7 @@ impl Ingest {
         self.healthy.store(healthy, Ordering::Relaxed);
     }
 
-    fn event(&self, message: &Message) -> Event {
+    pub(super) fn event(&self, message: &Message) -> Event {
         let id = message.id.clone().unwrap_or_else(|| EventId(self.ids.next_id()));
         let mut links = self.finder.find(message).into_links(id.as_str());
         self.chains.resolve(&message.key.namespace, &mut links);
@@ -169,6 +169,13 @@ impl EventSink for Ingest {
         Box::pin(self.take(message))
     }
 
+    fn append_all<'a>(
+        &'a self,
+        messages: &'a [&'a Message],
+    ) -> BoxFuture<'a, Result<Vec<Accepted>, SinkError>> {
+        Box::pin(self.take_all(messages))
+    }
+
     fn unreadable(&self, message: Unreadable) -> BoxFuture<'_, Result<(), SinkError>> {
         Box::pin(self.keep(message))
     }
@@ -200,5 +207,22 @@ impl EventSink for Ingest {
         tick: Timestamp,
     ) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(super::last_tick::put(&*self.bus, key, tick))
+    }
+
+    fn place<'a>(
+        &'a self,
+        key: &'a EventKey,
+        of: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>, SinkError>> {
+        Box::pin(super::places::get(&*self.bus, key, of))
+    }
+
+    fn keep_place<'a>(
+        &'a self,
+        key: &'a EventKey,
+        of: &'a str,
+        place: &'a str,
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(super::places::put(&*self.bus, key, of, place))
     }
 }
