@@ -73,4 +73,29 @@ tripline_config::codes! {
         "`accessKey` and `secretKey` come together; without both, the default chain is used.";
     SQS_WAIT = "TL0243", "The waiting time of SQS is out of range.",
         "SQS waits from 1 to 20 seconds for a message.";
+    SNS_TOPIC = "TL0244", "The topic of SNS is no ARN, or SNS cannot post to the URL.",
+        "`topicArn` is `arn:aws:sns:REGION:ACCOUNT:NAME`. `webhook.url` is where SNS reaches the \
+         port: `https://HOST`.";
+    SNS_ACCESS = "TL0245", "The endpoint of SNS is no address, or its credentials are not complete.",
+        "`accessKey` and `secretKey` come together; without both, the default chain is used.";
+    KAFKA_TOPIC = "TL0250", "Where the messages of Kafka are is not said, or cannot be.",
+        "`url` names brokers as `HOST:PORT`, `topic` a topic, and `consumerGroup` or `partition` \
+         what of it is read.";
+    KAFKA_AUTH = "TL0251", "The TLS or the user of Kafka cannot be as it is configured.",
+        "`sasl` needs `userSecret` and `passwordSecret`, and has the mechanisms PLAIN, \
+         SCRAM-SHA-256 and SCRAM-SHA-512. Certificate and key of a client go together.";
+    KAFKA_CONFIG = "TL0252", "A setting of Kafka's client cannot be obeyed.",
+        "`config` has the settings of Argo Events' client. Those that only say how that client \
+         works inside have no effect, which is a warning.";
+    KAFKA_NOT_SUPPORTED = "TL0253", "Argo Events has this field of Kafka, Tripline does not.",
+        "The event source is refused, since its messages could not be read, or not as they are \
+         meant.";
+    NATS_SUBJECT = "TL0260", "Where the messages of NATS are is not said, or cannot be.",
+        "`url` names servers as `nats://HOST:PORT`, without a password, and `subject` what is \
+         subscribed to.";
+    NATS_JETSTREAM = "TL0261", "The consumer of JetStream cannot be as it is configured.",
+        "`stream` is needed; `deliverPolicy` says where a consumer that is made begins, and \
+         `ackWait` is a duration from `1s` to `1h`.";
+    NATS_AUTH = "TL0262", "The user or the TLS of NATS is not complete.",
+        "`basic` needs `username` and `password`. Certificate and key of a client go together.";
 }

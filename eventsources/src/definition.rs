@@ -8,8 +8,14 @@ use tripline_config::{Dialect, FieldPath, Problem};
 use tripline_event::{DefinitionHash, EventKey, ObjectName};
 
 use crate::calendar::Calendar;
+#[cfg(feature = "kafka")]
+use crate::kafka::Kafka;
+#[cfg(feature = "nats")]
+use crate::nats::Nats;
 #[cfg(feature = "pubsub")]
 use crate::pubsub::PubSub;
+#[cfg(feature = "sns")]
+use crate::sns::Sns;
 #[cfg(feature = "sqs")]
 use crate::sqs::Sqs;
 use crate::webhook::{self, Route, Webhook};
@@ -54,8 +60,15 @@ impl EventDefinition {
     pub fn has_real_upstream(&self) -> bool {
         match &self.config {
             SourceConfig::Webhook(_) | SourceConfig::Calendar(_) => false,
+            #[cfg(feature = "kafka")]
+            SourceConfig::Kafka(kafka) => kafka.is_real(),
+            // Nobody but oneself has such a server.
+            #[cfg(feature = "nats")]
+            SourceConfig::Nats(_) => false,
             #[cfg(feature = "pubsub")]
             SourceConfig::PubSub(pubsub) => pubsub.is_real(),
+            #[cfg(feature = "sns")]
+            SourceConfig::Sns(sns) => sns.is_real(),
             #[cfg(feature = "sqs")]
             SourceConfig::Sqs(sqs) => sqs.is_real(),
         }
@@ -69,6 +82,12 @@ pub enum SourceConfig {
     Webhook(Arc<Webhook>),
     /// See [`crate::calendar`].
     Calendar(Arc<Calendar>),
+    /// See [`crate::kafka`].
+    #[cfg(feature = "kafka")]
+    Kafka(Arc<Kafka>),
+    /// See [`crate::nats`].
+    #[cfg(feature = "nats")]
+    Nats(Arc<Nats>),
     /// See [`crate::pubsub`].
     #[cfg(feature = "pubsub")]
     PubSub(Arc<PubSub>),

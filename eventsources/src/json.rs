@@ -25,7 +25,7 @@ pub(crate) fn push_compact(out: &mut Vec<u8>, json: &[u8]) {
 }
 
 /// The bytes as a JSON string of base64, as Go marshals bytes.
-#[cfg(any(feature = "sqs", feature = "pubsub"))]
+#[cfg(any(feature = "kafka", feature = "nats", feature = "sqs", feature = "pubsub"))]
 pub(crate) fn push_base64(out: &mut Vec<u8>, bytes: &[u8]) {
     use base64::Engine as _;
     out.push(b'"');

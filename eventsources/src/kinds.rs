@@ -11,8 +11,14 @@ use tripline_config::{Dialect, FieldPath, Problem, decode};
 use crate::calendar::{self, CalendarConfig};
 use crate::codes;
 use crate::definition::SourceConfig;
+#[cfg(feature = "kafka")]
+use crate::kafka::{self, KafkaConfig};
+#[cfg(feature = "nats")]
+use crate::nats::{self, NatsConfig};
 #[cfg(feature = "pubsub")]
 use crate::pubsub::{self, PubSubConfig};
+#[cfg(feature = "sns")]
+use crate::sns::{self, SnsConfig};
 #[cfg(feature = "sqs")]
 use crate::sqs::{self, SqsConfig};
 use crate::webhook::{self, WebhookConfig};
@@ -31,7 +37,7 @@ enum State {
     Here(Implementation),
     NotYet,
     /// This program was built without it.
-    #[cfg(not(all(feature = "pubsub", feature = "sqs")))]
+    #[cfg(not(all(feature = "kafka", feature = "nats", feature = "pubsub", feature = "sqs")))]
     LeftOut {
         /// The cargo feature that brings it.
         feature: &'static str,
@@ -75,10 +81,43 @@ pub static KINDS: &[Kind] = &[
     not_yet("file", "file"),
     not_yet("resource", "resource"),
     not_yet("amqp", "amqp"),
-    not_yet("kafka", "kafka"),
+    #[cfg(feature = "kafka")]
+    Kind {
+        key: kafka::KIND,
+        event_type: kafka::KIND,
+        state: State::Here(Implementation {
+            schema: || schemars::schema_for!(KafkaConfig),
+            compile: compile_kafka,
+            example: kafka::EXAMPLE,
+        }),
+    },
+    #[cfg(not(feature = "kafka"))]
+    left_out("kafka", "kafka", "kafka"),
     not_yet("mqtt", "mqtt"),
-    not_yet("nats", "nats"),
-    not_yet("sns", "sns"),
+    #[cfg(feature = "nats")]
+    Kind {
+        key: nats::KIND,
+        event_type: nats::KIND,
+        state: State::Here(Implementation {
+            schema: || schemars::schema_for!(NatsConfig),
+            compile: compile_nats,
+            example: nats::EXAMPLE,
+        }),
+    },
+    #[cfg(not(feature = "nats"))]
+    left_out("nats", "nats", "nats"),
+    #[cfg(feature = "sns")]
+    Kind {
+        key: sns::KIND,
+        event_type: sns::KIND,
+        state: State::Here(Implementation {
+            schema: || schemars::schema_for!(SnsConfig),
+            compile: compile_sns,
+            example: sns::EXAMPLE,
+        }),
+    },
+    #[cfg(not(feature = "sns"))]
+    left_out("sns", "sns", "sns"),
     #[cfg(feature = "sqs")]
     Kind {
         key: sqs::KIND,
@@ -129,7 +168,7 @@ const fn not_yet(key: &'static str, event_type: &'static str) -> Kind {
     Kind { key, event_type, state: State::NotYet }
 }
 
-#[cfg(not(all(feature = "pubsub", feature = "sqs")))]
+#[cfg(not(all(feature = "kafka", feature = "nats", feature = "pubsub", feature = "sqs")))]
 const fn left_out(key: &'static str, event_type: &'static str, feature: &'static str) -> Kind {
     Kind { key, event_type, state: State::LeftOut { feature } }
 }
@@ -175,7 +214,12 @@ impl Kind {
                 let message = format!("event source kind `{key}` is not supported yet");
                 Problem::error(codes::KIND_NOT_SUPPORTED, at.clone(), message)
             }
-            #[cfg(not(all(feature = "pubsub", feature = "sqs")))]
+            #[cfg(not(all(
+                feature = "kafka",
+                feature = "nats",
+                feature = "pubsub",
+                feature = "sqs"
+            )))]
             State::LeftOut { feature } => {
                 let message = format!("event source kind `{key}` is not in this program");
                 Problem::error(codes::KIND_LEFT_OUT, at.clone(), message)
@@ -198,6 +242,24 @@ fn compile_calendar(config: &Value, at: &FieldPath, dialect: Dialect) -> Compile
     compile(config, at, dialect, |config: CalendarConfig| {
         let (calendar, problems) = config.resolve(at);
         (calendar.map(|calendar| (SourceConfig::Calendar(Arc::new(calendar)), None)), problems)
+    })
+}
+
+#[cfg(feature = "kafka")]
+fn compile_kafka(config: &Value, at: &FieldPath, dialect: Dialect) -> Compiled {
+    compile(config, at, dialect, |config: KafkaConfig| {
+        let (kafka, problems) = config.resolve(at);
+        let correlation = config.correlation.map(|correlation| correlation.path);
+        (kafka.map(|kafka| (SourceConfig::Kafka(Arc::new(kafka)), correlation)), problems)
+    })
+}
+
+#[cfg(feature = "nats")]
+fn compile_nats(config: &Value, at: &FieldPath, dialect: Dialect) -> Compiled {
+    compile(config, at, dialect, |config: NatsConfig| {
+        let (nats, problems) = config.resolve(at);
+        let correlation = config.correlation.map(|correlation| correlation.path);
+        (nats.map(|nats| (SourceConfig::Nats(Arc::new(nats)), correlation)), problems)
     })
 }
 

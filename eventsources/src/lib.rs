@@ -14,7 +14,11 @@ mod fields;
 mod health;
 mod identity;
 mod json;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod kinds;
+#[cfg(feature = "nats")]
+pub mod nats;
 mod probe;
 #[cfg(feature = "pubsub")]
 pub mod pubsub;

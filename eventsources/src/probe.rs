@@ -15,7 +15,7 @@ impl EventDefinition {
     /// # Errors
     /// What is wrong, and what to do.
     #[cfg_attr(
-        not(any(feature = "pubsub", feature = "sqs")),
+        not(any(feature = "kafka", feature = "nats", feature = "pubsub", feature = "sqs")),
         expect(unused_variables, clippy::unused_async)
     )]
     pub async fn probe(
@@ -27,6 +27,14 @@ impl EventDefinition {
         let caller = crate::identity::caller(&self.key.namespace, account, secrets, accounts);
         match &self.config {
             SourceConfig::Webhook(_) | SourceConfig::Calendar(_) => None,
+            #[cfg(feature = "kafka")]
+            SourceConfig::Kafka(config) => {
+                Some(crate::kafka::probe(config, &self.key, &**secrets).await)
+            }
+            #[cfg(feature = "nats")]
+            SourceConfig::Nats(config) => {
+                Some(crate::nats::probe(config, &self.key, &**secrets).await)
+            }
             #[cfg(feature = "pubsub")]
             SourceConfig::PubSub(config) => {
                 Some(crate::pubsub::probe(config, &self.key.name, &caller).await)

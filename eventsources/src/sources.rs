@@ -155,7 +155,16 @@ impl Sources {
 fn pulling(config: &SourceConfig) -> Option<Arc<dyn EventSource>> {
     match config {
         SourceConfig::Webhook(_) => None,
+        // It listens; it is a task of its own where it subscribes by itself.
+        #[cfg(feature = "sns")]
+        SourceConfig::Sns(sns) => {
+            sns.subscribes().then(|| Arc::clone(sns) as Arc<dyn EventSource>)
+        }
         SourceConfig::Calendar(calendar) => Some(Arc::clone(calendar) as Arc<dyn EventSource>),
+        #[cfg(feature = "kafka")]
+        SourceConfig::Kafka(kafka) => Some(Arc::clone(kafka) as Arc<dyn EventSource>),
+        #[cfg(feature = "nats")]
+        SourceConfig::Nats(nats) => Some(Arc::clone(nats) as Arc<dyn EventSource>),
         #[cfg(feature = "pubsub")]
         SourceConfig::PubSub(pubsub) => Some(Arc::clone(pubsub) as Arc<dyn EventSource>),
         #[cfg(feature = "sqs")]

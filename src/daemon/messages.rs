@@ -14,10 +14,15 @@ pub(crate) fn identities(secrets: &Arc<SecretStore>) -> Identities {
 
 /// Adds those that this program has.
 #[cfg_attr(
-    not(any(feature = "sqs", feature = "sns", feature = "pubsub")),
+    not(any(feature = "nats", feature = "sqs", feature = "sns", feature = "pubsub")),
     expect(unused_variables, clippy::needless_pass_by_value)
 )]
 pub(super) fn add_kinds(kinds: &mut Kinds, identities: Identities) {
+    #[cfg(feature = "nats")]
+    {
+        let nats = tripline_triggers::nats::NatsTrigger::new(Arc::clone(&identities.secrets));
+        kinds.insert(tripline_triggers::nats::KIND.to_owned(), Arc::new(nats));
+    }
     #[cfg(feature = "sqs")]
     {
         let sqs = tripline_triggers::sqs::SqsTrigger::new(identities.clone());

@@ -50,6 +50,10 @@ tripline_config::codes! {
         "A message of SQS or SNS has ten attributes at most; five of them tell of its chain.";
     PAYLOAD = "TL0453", "The message has no body.",
         "`payload` says what of the events it holds.";
+    NATS_SUBJECT = "TL0460", "Where the message of NATS goes is not said, or cannot be.",
+        "`url` names servers as `nats://HOST:PORT`, without a password; `subject` has no wildcards.";
+    NATS_AUTH = "TL0461", "The user or the TLS of NATS is not complete.",
+        "`basic` needs `username` and `password`. Certificate and key of a client go together.";
     SECURE_HEADER = "TL0416", "A secure header names no secret, or two.",
         "`valueFrom` has either `secretKeyRef` or `configMapKeyRef`.";
 }

@@ -10,6 +10,8 @@ use crate::http::HttpConfig;
 use crate::k8s::K8sConfig;
 use crate::label_policy::LabelPolicy;
 use crate::log::LogConfig;
+#[cfg(feature = "nats")]
+use crate::nats::{self, NatsConfig};
 #[cfg(feature = "pubsub")]
 use crate::pubsub::{self, PubSubConfig};
 #[cfg(feature = "sns")]
@@ -89,6 +91,19 @@ pub static KINDS: &[Kind] = &[
     not_yet("azureServiceBus", Applies::Config),
     not_yet("kafka", Applies::Config),
     not_yet("pulsar", Applies::Config),
+    #[cfg(feature = "nats")]
+    Kind {
+        key: nats::KIND,
+        applies_to: Applies::Config,
+        implementation: Some(Implementation {
+            schema: || schemars::schema_for!(NatsConfig),
+            check: |config, at, dialect| {
+                checked(config, at, dialect, |config: NatsConfig| config.problems(at))
+            },
+            example: nats::EXAMPLE,
+        }),
+    },
+    #[cfg(not(feature = "nats"))]
     not_yet("nats", Applies::Config),
     not_yet("slack", Applies::Config),
     not_yet("openWhisk", Applies::Config),
@@ -150,6 +165,7 @@ pub static KINDS: &[Kind] = &[
 /// The cargo feature that brings a kind which is left out of a program without it.
 fn feature(key: &str) -> Option<&'static str> {
     match key {
+        "nats" => Some("nats"),
         "sqs" => Some("sqs"),
         "sns" => Some("sns"),
         "pubSub" => Some("pubsub"),

@@ -19,11 +19,13 @@ pub mod kinds;
 mod label_policy;
 pub mod log;
 pub mod message_headers;
-#[cfg(all(test, any(feature = "sqs", feature = "sns", feature = "pubsub")))]
+#[cfg(all(test, any(feature = "nats", feature = "sqs", feature = "sns", feature = "pubsub")))]
 mod messages_testing;
-#[cfg(any(feature = "sqs", feature = "sns", feature = "pubsub"))]
+#[cfg(feature = "nats")]
+pub mod nats;
+#[cfg(any(feature = "nats", feature = "sqs", feature = "sns", feature = "pubsub"))]
 mod payload;
-#[cfg(any(feature = "sqs", feature = "sns", feature = "pubsub"))]
+#[cfg(any(feature = "nats", feature = "sqs", feature = "sns", feature = "pubsub"))]
 mod pool;
 #[cfg(feature = "pubsub")]
 pub mod pubsub;
