@@ -31,6 +31,10 @@ tripline_config::codes! {
         "Actions name a cluster by its name alone, whichever namespace the object is in: its namespace only says where its Secret is.";
     SENSOR_TEST = "TL0550", "A SensorTest is wrong.",
         "The message says what of it cannot be run: a sensor or trigger that is not in the same files, an event that nothing waits for, a time, a file, or a case that expects nothing and so would never fail. Sensors are used all the same.";
+    FREEZE = "TL0560", "A freeze window is wrong.",
+        "A window has `schedule` (a cron expression) and `duration`, or `from` and `to`. The message says which field cannot be used. The page on controls has examples.";
+    FREEZE_EXPIRES = "TL0561", "What waits for the end of a freeze window may expire before it.",
+        "An action that is not started within `expiresAfter` (24 hours, if not given) is a dead letter. In a window that is longer than that, what is decided early is one before the window ends.";
     REAL_UPSTREAM = "TL0532", "An event source with a real upstream, and a daemon that only records workflows.",
         "Messages of Pub/Sub or SQS that are taken are acknowledged, and gone for everybody else. Without `--context` or `--target`, workflows are kept in the data directory and do not run. An emulator (`PUBSUB_EMULATOR_HOST`, `endpoint`) is taken as it is; for the real service say where workflows go, or `--target local` if recording them is what you want.";
 }

@@ -1,13 +1,15 @@
 //! What became of events, actions and workflows, and who did what.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::Links;
 use crate::{
-    Action, ActionId, CorrelationId, EventId, EventKey, ObjectName, Position, RawPayload,
-    TriggerName,
+    Action, ActionId, CloudEvent, CorrelationId, Event, EventId, EventKey, ObjectName, Position,
+    RawPayload, TriggerName,
 };
 
 /// One record of the OUTCOMES log.
@@ -337,6 +339,47 @@ pub struct Envelope {
     pub content_type: String,
     /// Its links.
     pub links: Links,
+    /// What it said as a CloudEvent, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_event: Option<Box<CloudEvent>>,
+}
+
+impl Envelope {
+    /// What `event` is made of beside its key, id and payload.
+    pub fn of(event: &Event) -> Self {
+        Self {
+            kind: event.kind.clone(),
+            time: event.time,
+            content_type: event.content_type.clone(),
+            links: event.links.clone(),
+            cloud_event: event.cloud_event.clone(),
+        }
+    }
+}
+
+impl LetterEvent {
+    /// The event that this is a copy of; none where the copy has no envelope, or no payload
+    /// because it was too large.
+    pub fn event(&self) -> Option<Event> {
+        let envelope = self.envelope.as_deref()?;
+        let data = match &self.data {
+            Value::Null => None,
+            Value::String(text) if envelope.content_type != crate::event::JSON => {
+                Some(BASE64.decode(text).ok()?.into())
+            }
+            value => Some(serde_json::to_vec(value).ok()?.into()),
+        };
+        Some(Event {
+            key: self.key.clone(),
+            id: self.id.clone(),
+            kind: envelope.kind.clone(),
+            time: envelope.time,
+            content_type: envelope.content_type.clone(),
+            data,
+            links: envelope.links.clone(),
+            cloud_event: envelope.cloud_event.clone(),
+        })
+    }
 }
 
 /// Why something is a dead letter.

@@ -12,9 +12,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 mod number_or_text;
+mod steering;
 mod trigger;
 
 pub use number_or_text::NumberOrText;
+pub use steering::{FreezeWindow, Ordering, Overlap, WhenQueued};
 pub use trigger::{
     Backoff, ClusterFrom, ConditionsReset, ConditionsResetByTime, K8sPolicy, ParameterSource,
     RateLimit, RateLimitUnit, StatusPolicy, Trigger, TriggerParameter, TriggerPolicy,
@@ -76,6 +78,10 @@ pub struct SensorSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tripline" = true))]
     pub suspend: Option<Suspend>,
+    /// Times at which no action of the sensor is started. What is decided then waits.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-tripline" = true))]
+    pub freeze: Vec<FreezeWindow>,
 }
 
 /// What a suspended sensor does with what it would have done.

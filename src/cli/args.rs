@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tripline_bus::embedded::Quota;
 use tripline_event::Clock as _;
 use tripline_event::name::DEFAULT_NAMESPACE;
 
@@ -124,11 +125,11 @@ pub enum Command {
         after_help = "Examples:\n  tripline events --since 10m\n  tripline events --source builds --match 'body.sha=4f2a*'\n  tripline events -f --output json"
     )]
     Events(ListArgs),
-    /// Lists actions: what was decided.
+    /// Lists actions: what was decided; `drop` drops those that wait.
     #[command(
-        after_help = "Examples:\n  tripline actions --sensor deploy --since 1h\n  tripline actions -f"
+        after_help = "Examples:\n  tripline actions --sensor deploy --since 1h\n  tripline actions -f\n  tripline actions drop --older 2h --dry-run"
     )]
-    Actions(ListArgs),
+    Actions(super::scopes::ActionsArgs),
     /// Lists outcomes: what became of events, actions and workflows.
     #[command(
         after_help = "Examples:\n  tripline outcomes --sensor deploy\n  tripline outcomes -f --correlation build-4711"
@@ -150,9 +151,15 @@ pub enum Command {
         after_help = "Examples:\n  tripline clear ci/deploy --reason 'the build was wrong'\n  tripline clear ci/deploy --dependency build"
     )]
     Clear(super::sensor::ClearArgs),
+    /// Why a trigger fired, why not, and whether it would: what each filter saw, what a
+    /// condition waited for, what became of the action.
+    #[command(
+        after_help = "Examples:\n  tripline explain build-4711\n  tripline explain build-4711 --sensor ci/deploy --output json\n  tripline explain --sensor ci/deploy --since 1h\n  cat body.json | tripline explain -\n  cat body.json | tripline explain - --source ci/builds --event-name completed\n  tripline explain --files sensor.yaml --event event.json"
+    )]
+    Explain(super::explain::ExplainArgs),
     /// The timeline of a chain, from any of its ids.
     #[command(
-        after_help = "A handle is a correlation id, an event's or upstream message's id, an action's id or its\nbeginning, a workflow's name (with its namespace or without), or a position.\n\nExamples:\n  tripline trace build-4711\n  tripline trace ci/deploy-x7k2p\n  tripline trace b0169c91 --output json"
+        after_help = "A handle is a correlation id, an event's or upstream message's id, an action's id or its\nbeginning, a workflow's name (with its namespace or without), or a position.\n\nExamples:\n  tripline trace build-4711\n  tripline trace ci/deploy-x7k2p\n  tripline trace b0169c91 --output json\n  tripline trace build-4711 --format dot | dot -Tsvg > chain.svg"
     )]
     Trace(TraceArgs),
     /// Schedules: when they occur, what they did; pause, trigger, backfill.
@@ -163,20 +170,36 @@ pub enum Command {
     Dlq(DlqCommand),
     /// Starts nothing more: of a sensor, a trigger, a target, or at all.
     #[command(
-        after_help = "Examples:\n  tripline pause all --for 30m --reason 'database upgrade'\n  tripline pause sensor/ci/deploy\n  tripline pause trigger/ci/deploy/submit\n  tripline pause target/local"
+        after_help = "Examples:\n  tripline pause all --for 30m --reason 'database upgrade'\n  tripline pause sensor/ci/deploy\n  tripline pause --trigger ci/deploy/submit --until 2026-11-21T06:00:00Z\n  tripline pause --target local"
     )]
     Pause(PauseArgs),
     /// Takes a pause back.
-    #[command(after_help = "Examples:\n  tripline resume all\n  tripline resume sensor/ci/deploy")]
-    Resume(ResumeArgs),
+    #[command(
+        after_help = "Examples:\n  tripline resume all\n  tripline resume sensor/ci/deploy --waiting latest\n  tripline resume --target prod --waiting drop --reason 'the release is off'"
+    )]
+    Resume(super::scopes::ResumeArgs),
     /// Drops actions that wait; without --yes it only says which.
     #[command(
         after_help = "Examples:\n  tripline drop sensor/ci/deploy\n  tripline drop sensor/ci/deploy --yes --reason 'obsolete'"
     )]
-    Drop(DropArgs),
+    Drop(super::scopes::DropArgs),
+    /// Shows past events to a sensor again and carries out what it decides today; what was
+    /// done already stays done, unless --again is given.
+    #[command(
+        after_help = "Examples:\n  tripline replay --sensor ci/deploy --since 2h --dry-run\n  tripline replay --sensor ci/deploy --since 2026-11-21T03:00:00Z --until 2026-11-21T04:00:00Z\n  tripline replay --sensor ci/deploy --event build-4711 --again --reason 'the cluster was rebuilt'"
+    )]
+    Replay(super::replay::ReplayArgs),
+    /// Who did what, when and why.
+    #[command(after_help = "Examples:\n  tripline audit\n  tripline audit --since 1d --output json")]
+    Audit(super::replay::AuditArgs),
     /// Reads the daemon's files again; --confirm takes a reload that is held into force.
     #[command(after_help = "Examples:\n  tripline reload\n  tripline reload --confirm")]
     Reload(ReloadArgs),
+    /// Has the daemon become the program that is at its path now, and refuses no connection.
+    #[command(
+        after_help = "Examples:\n  install new/tripline /usr/local/bin/tripline && tripline upgrade"
+    )]
+    Upgrade(AskArgs),
     /// The connections: source, event, sensor, trigger, and what their workflows publish.
     #[command(
         after_help = "Examples:\n  tripline graph\n  tripline graph --format dot | dot -Tsvg > graph.svg\n  tripline graph --format mermaid ci.yaml     from files, without a daemon"
@@ -348,9 +371,24 @@ pub struct ListArgs {
 pub struct TraceArgs {
     /// Any id of the chain.
     pub handle: String,
+    /// As what: the timeline, or a drawing of what led to what.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: TraceFormat,
     /// Who is asked.
     #[command(flatten)]
     pub ask: AskArgs,
+}
+
+/// How a chain is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TraceFormat {
+    /// The timeline.
+    #[default]
+    Text,
+    /// What led to what, for Graphviz.
+    Dot,
+    /// The same for Mermaid.
+    Mermaid,
 }
 
 /// `demo`.
@@ -385,6 +423,10 @@ pub struct RunArgs {
     /// How long to wait for another daemon to let the data directory go, such as 30s.
     #[arg(long, value_parser = duration, value_name = "SPAN")]
     pub lock_wait: Option<Duration>,
+    /// How much the event bus in the data directory may take before it refuses new events: a
+    /// share of the volume, or a size such as 20GiB.
+    #[arg(long, default_value = "50%", value_name = "QUOTA")]
+    pub quota: Quota,
     /// The address that webhooks listen on.
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     pub bind: IpAddr,
@@ -581,7 +623,7 @@ pub enum DlqCommand {
     },
     /// Sends dead letters back to be carried out.
     #[command(
-        after_help = "Examples:\n  tripline dlq retry b0169c91\n  tripline dlq retry --all --cause exhausted"
+        after_help = "Examples:\n  tripline dlq retry b0169c91\n  tripline dlq retry --all --cause exhausted\n  tripline dlq retry --all --cause render --current"
     )]
     Retry {
         /// Their ids, or the beginnings of them.
@@ -590,6 +632,9 @@ pub enum DlqCommand {
         /// All that the filters let through.
         #[arg(long)]
         all: bool,
+        /// Render with the sensor as it is today, and not as it was when it decided.
+        #[arg(long)]
+        current: bool,
         /// Which, with --all.
         #[command(flatten)]
         which: LetterArgs,
@@ -633,56 +678,19 @@ pub struct LetterArgs {
     pub limit: usize,
 }
 
-/// What a command steers.
-#[derive(Args, Clone, Debug)]
-pub struct ScopeArgs {
-    /// all, sensor/[NAMESPACE/]NAME, trigger/[NAMESPACE/]SENSOR/NAME, or target/NAME.
-    pub what: String,
-    /// The namespace, where WHAT names none.
-    #[arg(short, long, default_value = DEFAULT_NAMESPACE, value_name = "NAME")]
-    pub namespace: String,
-}
-
 /// `pause`.
 #[derive(Args, Clone, Debug)]
 pub struct PauseArgs {
     /// What.
     #[command(flatten)]
-    pub scope: ScopeArgs,
-    /// For how long, such as 30m; without it, until it is resumed.
-    #[arg(long = "for", alias = "until", value_name = "WHEN")]
+    pub scope: super::scopes::ScopeArgs,
+    /// For how long, or until when, such as 30m or 2026-11-21T03:00:00Z; without it, until it
+    /// is resumed.
+    #[arg(long = "for", visible_alias = "until", value_name = "WHEN")]
     pub until: Option<When>,
     /// Why: others will see it.
     #[arg(long)]
     pub reason: Option<String>,
-    /// Who is asked.
-    #[command(flatten)]
-    pub ask: AskArgs,
-}
-
-/// `resume`.
-#[derive(Args, Clone, Debug)]
-pub struct ResumeArgs {
-    /// What.
-    #[command(flatten)]
-    pub scope: ScopeArgs,
-    /// Who is asked.
-    #[command(flatten)]
-    pub ask: AskArgs,
-}
-
-/// `drop`.
-#[derive(Args, Clone, Debug)]
-pub struct DropArgs {
-    /// What.
-    #[command(flatten)]
-    pub scope: ScopeArgs,
-    /// Why.
-    #[arg(long)]
-    pub reason: Option<String>,
-    /// Do it; without this it is only said what would be dropped.
-    #[arg(long)]
-    pub yes: bool,
     /// Who is asked.
     #[command(flatten)]
     pub ask: AskArgs,

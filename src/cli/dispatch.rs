@@ -8,6 +8,7 @@ use clap::CommandFactory as _;
 use super::args::{
     AskArgs, BackupArgs, Cli, Command, GraphArgs, GraphFormat, InitArgs, RestoreArgs, ServerArgs,
 };
+use super::scopes::{ActionsArgs, ActionsCommand};
 use super::output::{Format, Output};
 use super::{
     CommandError, Exit, Programs, help, init, letters, listing, overview, sensor, steering,
@@ -34,6 +35,7 @@ pub fn dispatch(cli: Cli, programs: &dyn Programs) -> Answer {
         Command::Backtest(args) => super::backtest::backtest(&args),
         Command::Import(args) => super::import::import(&args),
         Command::Restore(args) => restore(&args),
+        Command::Upgrade(ask) => asked(&ask, super::upgrade::upgrade()),
         Command::Graph(args) if !args.paths.is_empty() => {
             let config = programs.graph(&args.paths)?;
             graph(&Graph::of_config(config), &args)
@@ -53,8 +55,16 @@ pub fn dispatch(cli: Cli, programs: &dyn Programs) -> Answer {
         Command::Sensor(args) => asked(&args.ask.clone(), sensor::sensor(args)),
         Command::Clear(args) => asked(&args.ask.clone(), sensor::clear(args)),
         Command::Events(args) => asked(&args.ask.clone(), listing::events(args)),
-        Command::Actions(args) => asked(&args.ask.clone(), listing::actions(args)),
+        Command::Actions(ActionsArgs { command: Some(ActionsCommand::Drop(args)), .. }) => {
+            asked(&args.ask.clone(), steering::drop_actions(args))
+        }
+        Command::Actions(ActionsArgs { command: None, list }) => {
+            asked(&list.ask.clone(), listing::actions(list))
+        }
+        Command::Replay(args) => asked(&args.ask.clone(), super::replay::replay(args)),
+        Command::Audit(args) => asked(&args.ask.clone(), super::replay::audit(args)),
         Command::Outcomes(args) => asked(&args.ask.clone(), listing::outcomes(args)),
+        Command::Explain(args) => super::explain::explain(args, programs),
         Command::Trace(args) => asked(&args.ask.clone(), listing::trace(args)),
         Command::Workflows(command) => listing::workflows(command),
         Command::Schedule(command) => super::schedule::schedule(command),

@@ -36,11 +36,11 @@ pub(super) fn dlq(command: DlqCommand) -> Answer {
                 Ok(Exit::Done)
             })
         }
-        DlqCommand::Retry { ids, all, which, ask } => {
+        DlqCommand::Retry { ids, all, current, which, ask } => {
             let wanted = wanted(&which, false)?;
             asked(&ask, async |backend: &Backend, output: &mut Output| {
                 let ids = if all { open(backend, &wanted).await? } else { ids };
-                answered(&backend.retry(ids).await?, output)
+                answered(&backend.retry(ids, current).await?, output)
             })
         }
         DlqCommand::Drop { ids, all, reason, which, ask } => {

@@ -13,6 +13,7 @@ mod backtest;
 pub mod bus;
 pub mod dispatch;
 pub mod doctor;
+pub mod explain;
 mod help;
 mod import;
 pub mod init;
@@ -21,10 +22,13 @@ mod listing;
 pub mod output;
 mod overview;
 pub mod render;
+pub mod replay;
 pub mod schedule;
+pub mod scopes;
 pub mod sensor;
 mod steering;
 mod test;
+mod upgrade;
 pub mod when;
 mod yaml;
 
@@ -79,6 +83,9 @@ pub trait Programs {
 
     /// `tripline render`: what triggers would create for these events.
     fn render(&self, args: &render::RenderArgs) -> anyhow::Result<crate::render::Outcome>;
+
+    /// `tripline explain --files`: what sensors in files make of events in files.
+    fn explain(&self, args: &explain::ExplainArgs) -> anyhow::Result<crate::explain::Explanation>;
 
     /// The connections that these files make: `tripline graph FILE…`.
     fn graph(&self, paths: &[std::path::PathBuf]) -> anyhow::Result<GraphConfig>;

@@ -87,6 +87,16 @@ fn running(status: &Status, now: Timestamp, output: &mut Output) -> std::io::Res
         let text = format!("paused by {}{until}: {}{why}", paused.who, paused.scope);
         output.line(output.bad(&crate::query::item::shortened(&text, 400)))?;
     }
+    for circuit in &status.circuits {
+        let ago = age(circuit.since, now);
+        let text = format!(
+            "target {} does not answer for {ago}, {}: {}",
+            circuit.target,
+            several(circuit.failures as usize, "failure"),
+            circuit.error
+        );
+        output.line(output.bad(&crate::query::item::shortened(&text, 400)))?;
+    }
     for object in &status.invalid {
         let older = if object.older_in_force { " (an older version is in force)" } else { "" };
         let text = format!("{} {} {}{older}", object.kind, object.name, object.place);
@@ -111,7 +121,7 @@ fn running(status: &Status, now: Timestamp, output: &mut Output) -> std::io::Res
     if !busy.is_empty() {
         output.line("")?;
         output.table(
-            ["trigger", "waiting", "running", "retrying", "oldest", "paused", "last error"],
+            ["trigger", "waiting", "running", "retrying", "oldest", "held up", "last error"],
             busy.into_iter().map(|queue| {
                 [
                     queue.trigger.to_string(),
@@ -119,13 +129,25 @@ fn running(status: &Status, now: Timestamp, output: &mut Output) -> std::io::Res
                     queue.in_flight.to_string(),
                     queue.retrying.to_string(),
                     queue.oldest.map(|at| age(at, now)).unwrap_or_default(),
-                    queue.paused.clone().unwrap_or_default(),
+                    held_up(queue, now),
                     queue.last_error.clone().unwrap_or_default(),
                 ]
             }),
         )?;
     }
     output.line("")
+}
+
+/// Why the next action of the queue is not started.
+fn held_up(queue: &QueueStatus, now: Timestamp) -> String {
+    match (&queue.paused, &queue.hold) {
+        (Some(paused), _) => paused.clone(),
+        (None, Some(hold)) => match hold.until {
+            Some(until) => format!("{} (for {})", hold.reason, span(until.duration_since(now))),
+            None => hold.reason.clone(),
+        },
+        (None, None) => String::new(),
+    }
 }
 
 /// Whether there is anything to say about the queue.

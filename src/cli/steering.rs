@@ -5,11 +5,14 @@ use std::io::Read as _;
 use serde_json::value::RawValue;
 use tripline_bus::MAX_RECORD_BYTES;
 
-use super::args::{DropArgs, PauseArgs, PublishArgs, ReloadArgs, ResumeArgs, ScopeArgs};
+use super::args::{PauseArgs, PublishArgs, ReloadArgs};
 use super::output::Output;
+use super::scopes::{DropActionsArgs, DropArgs, ResumeArgs, ScopeArgs};
 use super::{CommandError, Exit};
 use crate::control::api::Accepted;
+use crate::control::steering::{Choice, DropRequest, ResumeRequest, WaitingOf};
 use crate::control::{Backend, ControlError, PauseRequest, PublishRequest, scope};
+use crate::query::relative::age;
 
 type Answer = Result<Exit, CommandError>;
 
@@ -83,7 +86,16 @@ fn header(text: &str) -> Result<(String, String), ControlError> {
 
 /// The scope, with its namespace.
 fn whole(args: &ScopeArgs) -> Result<String, ControlError> {
-    Ok(scope::text(&scope::parse(&args.what, &args.namespace)?))
+    let ScopeArgs { what, all, sensor, trigger, target, namespace } = args;
+    let text = match (what, all, sensor, trigger, target) {
+        (Some(what), ..) => what.clone(),
+        (_, true, ..) => "all".to_owned(),
+        (.., Some(sensor), _, _) => format!("sensor/{sensor}"),
+        (.., Some(trigger), _) => format!("trigger/{trigger}"),
+        (.., Some(target)) => format!("target/{target}"),
+        _ => String::new(),
+    };
+    Ok(scope::text(&scope::parse(&text, namespace)?))
 }
 
 /// `pause`.
@@ -91,63 +103,124 @@ pub(super) fn pause(args: PauseArgs) -> impl AsyncFnOnce(&Backend, &mut Output) 
     async move |backend: &Backend, output: &mut Output| {
         let until = args.until.map(|when| when.after(backend.now()));
         let scope = whole(&args.scope)?;
-        let reason = args.reason;
-        let request = PauseRequest { scope, until, reason, dry_run: false };
+        let request = PauseRequest { scope, until, reason: args.reason };
         backend.pause(&request).await?;
         let until = until.map_or_else(
             || format!("until `tripline resume {}`", request.scope),
             |at| format!("until {at:.0}"),
         );
-        said(output, &request, &format!("{} is paused {until}", request.scope))
+        if output.is_json() {
+            output.json(&request)?
+        } else {
+            output.line(format_args!("{} is paused {until}", request.scope))?
+        }
+        Ok(Exit::Done)
     }
 }
 
 /// `resume`.
 pub(super) fn resume(args: ResumeArgs) -> impl AsyncFnOnce(&Backend, &mut Output) -> Answer {
     async move |backend: &Backend, output: &mut Output| {
-        let request = PauseRequest { scope: whole(&args.scope)?, ..PauseRequest::default() };
-        backend.resume(&request).await?;
-        said(output, &request, &format!("{} goes on", request.scope))
+        let ResumeArgs { scope, waiting, reason, .. } = args;
+        let request = ResumeRequest { scope: whole(&scope)?, waiting, reason };
+        let report = backend.resume(&request).await?;
+        if output.is_json() {
+            output.json(&report)?;
+            return Ok(Exit::Done);
+        }
+        waited(&report.waiting, backend, output)?;
+        let what = match report.choice {
+            Some(Choice::Latest) => ": of those that waited, the newest",
+            Some(Choice::Drop) => ": what waited is dropped",
+            Some(Choice::All) | None => "",
+        };
+        output.line(format_args!("{} goes on{what}", report.scope))?;
+        Ok(Exit::Done)
     }
 }
 
-fn said(output: &mut Output, request: &PauseRequest, text: &str) -> Answer {
-    if output.is_json() {
-        output.json(request)?
-    } else {
-        output.line(text)?
+fn waited(waiting: &[WaitingOf], backend: &Backend, output: &mut Output) -> std::io::Result<()> {
+    if waiting.is_empty() {
+        return output.line("nothing waited");
     }
-    Ok(Exit::Done)
+    let now = backend.now();
+    let header = ["trigger", "waiting", "oldest", "in the log alone"];
+    output.table(
+        header,
+        waiting.iter().map(|of| {
+            let oldest = of.oldest.map(|at| age(at, now)).unwrap_or_default();
+            [of.trigger.to_string(), of.waiting.to_string(), oldest, of.unread.to_string()]
+        }),
+    )
 }
 
 /// `drop`.
 pub(super) fn drop(args: DropArgs) -> impl AsyncFnOnce(&Backend, &mut Output) -> Answer {
     async move |backend: &Backend, output: &mut Output| {
-        let request = PauseRequest {
+        let request = DropRequest {
             scope: whole(&args.scope)?,
-            until: None,
+            older_ms: args.older.map(milliseconds),
             reason: args.reason,
             dry_run: !args.yes,
+            ..DropRequest::default()
         };
-        let report = backend.drop_waiting(&request).await?;
-        if output.is_json() {
-            output.json(&report)?;
-            return Ok(Exit::Done);
-        }
-        let all: u64 = report.waiting.iter().map(|(_, count)| count).sum();
-        if !report.waiting.is_empty() {
-            let rows = report.waiting.iter();
-            output.table(
-                ["trigger", "actions"],
-                rows.map(|(trigger, count)| [trigger.to_string(), count.to_string()]),
-            )?;
-        }
-        match report.dry_run {
-            true => output.line(format_args!("{all} would be dropped: --yes does it"))?,
-            false => output.line(format_args!("{all} dropped"))?,
-        }
-        Ok(Exit::Done)
+        dropped(backend, output, &request, "--yes does it").await
     }
+}
+
+/// `actions drop`.
+pub(super) fn drop_actions(
+    args: DropActionsArgs,
+) -> impl AsyncFnOnce(&Backend, &mut Output) -> Answer {
+    async move |backend: &Backend, output: &mut Output| {
+        let pairs = [
+            ("namespace", args.namespace),
+            ("sensor", args.sensor),
+            ("trigger", args.trigger),
+            ("correlation", args.correlation),
+        ];
+        let given = pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let request = DropRequest {
+            filter: given.collect(),
+            older_ms: Some(milliseconds(args.older)),
+            reason: args.reason,
+            dry_run: args.dry_run,
+            ..DropRequest::default()
+        };
+        dropped(backend, output, &request, "without --dry-run they are").await
+    }
+}
+
+fn milliseconds(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+async fn dropped(
+    backend: &Backend,
+    output: &mut Output,
+    request: &DropRequest,
+    how: &str,
+) -> Answer {
+    let report = backend.drop_waiting(request).await?;
+    if output.is_json() {
+        output.json(&report)?;
+        return Ok(Exit::Done);
+    }
+    let all: u64 = report.waiting.iter().map(|of| of.waiting).sum();
+    let unread: u64 = report.waiting.iter().map(|of| of.unread).sum();
+    if all > 0 {
+        waited(&report.waiting, backend, output)?;
+    }
+    match report.dry_run {
+        true => output.line(format_args!("{all} would be dropped: {how}"))?,
+        false => output.line(format_args!("{all} dropped"))?,
+    }
+    if unread > 0 {
+        output.line(format_args!(
+            "{unread} more wait in the log alone: those of them that fit are dropped when they are read"
+        ))?;
+    }
+    Ok(Exit::Done)
 }
 
 /// `reload`. Exits with 1 where it is held back or something is not in force.

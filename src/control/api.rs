@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tripline_event::{
-    Cause, CorrelationId, EventId, EventKey, ObjectName, Position, Timestamp, TriggerName,
+    ActionId, Cause, CorrelationId, EventId, EventKey, ObjectName, Position, Timestamp, TriggerName,
 };
 use tripline_triggers::workflow::local;
 
+use super::steering::OpenCircuit;
 use crate::query::LogExtent;
 
 /// One look at a daemon, or at a data directory that none runs on.
@@ -43,6 +44,8 @@ pub struct Status {
     pub triggers: Vec<QueueStatus>,
     /// What is paused.
     pub paused: Vec<Paused>,
+    /// Targets that do not answer: one attempt at a time is made there.
+    pub circuits: Vec<OpenCircuit>,
     /// Open dead letters by cause.
     pub dead_letters: BTreeMap<Cause, u64>,
     /// How far the logs reach.
@@ -99,6 +102,24 @@ pub struct QueueStatus {
     pub last_error: Option<String>,
     /// Why it is paused, if it is.
     pub paused: Option<String>,
+    /// Why its next action is not started, where one waits.
+    #[serde(default)]
+    pub hold: Option<Held>,
+}
+
+/// Why an action is not started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Held {
+    /// As a word: `paused`, `suspended`, `frozen`, `rateLimited`, `inFlight`, `ordering`,
+    /// `overlap`, `circuitOpen`, `sorting`.
+    pub cause: String,
+    /// When it ends by itself, where that is known.
+    pub until: Option<Timestamp>,
+    /// In full.
+    pub reason: String,
+    /// The action that it waits for, where it waits for one.
+    pub by: Option<ActionId>,
 }
 
 /// Something that is paused.
@@ -197,18 +218,16 @@ pub struct Accepted {
     pub duplicate: bool,
 }
 
-/// What is to be paused, resumed or dropped, and why.
+/// What is to be paused, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PauseRequest {
     /// What, as [`super::scope`] reads it, with namespaces.
     pub scope: String,
-    /// Of a pause: until when.
+    /// Until when.
     pub until: Option<Timestamp>,
     /// Why, in the operator's words.
     pub reason: Option<String>,
-    /// Of a drop: only say what would be dropped.
-    pub dry_run: bool,
 }
 
 /// Which dead letters are to be retried or dropped.
@@ -219,16 +238,8 @@ pub struct LettersRequest {
     pub ids: Vec<String>,
     /// Why they are dropped.
     pub reason: Option<String>,
-}
-
-/// What was dropped, or would be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DropReport {
-    /// Whether nothing was done yet.
-    pub dry_run: bool,
-    /// How many waiting actions, for each trigger.
-    pub waiting: Vec<(TriggerName, u64)>,
+    /// Of a retry: render with the definitions that are in force now.
+    pub current: bool,
 }
 
 /// What a reload did.
@@ -247,6 +258,18 @@ pub struct ReloadReport {
     pub held: Option<String>,
     /// What is not in force.
     pub invalid: Vec<InvalidObject>,
+}
+
+/// What the daemon will be in a moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeReport {
+    /// The version that runs.
+    pub from: String,
+    /// The version that takes its place.
+    pub to: String,
+    /// When the one that runs was started.
+    pub started_at: Option<Timestamp>,
 }
 
 /// Where a backup is to be written.

@@ -14,8 +14,7 @@ use tripline_event::{Clock, SystemClock, Timestamp};
 use tripline_triggers::workflow::local::{LocalTarget, LocalWorkflow, WorkflowFilter};
 
 use super::api::{
-    Accepted, BackupReport, BackupRequest, DropReport, FinishRequest, LettersRequest, PauseRequest,
-    PublishRequest, ReloadReport, SensorStatus, Status,
+    Accepted, BackupReport, BackupRequest, FinishRequest, LettersRequest, PublishRequest, ReloadReport, SensorStatus, Status, UpgradeReport,
 };
 use super::client::{Address, Client, ItemStream, segment};
 use super::{ControlError, socket};
@@ -163,15 +162,21 @@ impl Backend {
         }
     }
 
-    /// Sends dead letters back. At rest, they are carried out when a daemon runs again.
-    pub async fn retry(&self, ids: Vec<String>) -> Result<Vec<Answer>, ControlError> {
+    /// Sends dead letters back, with `current` to be rendered with the definitions in force
+    /// now. At rest, they are carried out when a daemon runs again.
+    pub async fn retry(
+        &self,
+        ids: Vec<String>,
+        current: bool,
+    ) -> Result<Vec<Answer>, ControlError> {
         match self {
             Self::Daemon(client) => {
-                let request = LettersRequest { ids, reason: None };
+                let request = LettersRequest { ids, reason: None, current };
                 client.post("/v1/dead-letters/retry", &request).await
             }
             Self::Directory { bus, .. } => {
-                Ok(dead_letter::retry(bus.as_ref(), &SystemClock, &own_name(), &ids).await?)
+                let who = own_name();
+                Ok(dead_letter::retry(bus.as_ref(), &SystemClock, &who, &ids, current).await?)
             }
         }
     }
@@ -184,7 +189,7 @@ impl Backend {
     ) -> Result<Vec<Answer>, ControlError> {
         match self {
             Self::Daemon(client) => {
-                client.post("/v1/dead-letters/drop", &LettersRequest { ids, reason }).await
+                client.post("/v1/dead-letters/drop", &LettersRequest { ids, reason, current: false }).await
             }
             Self::Directory { bus, .. } => {
                 let (who, reason) = (own_name(), reason.as_deref());
@@ -259,25 +264,15 @@ impl Backend {
         self.daemon("the graph of what is configured")?.get("/v1/graph", &filter.to_pairs()).await
     }
 
-    /// Starts nothing more in a scope.
-    pub async fn pause(&self, request: &PauseRequest) -> Result<(), ControlError> {
-        self.daemon("pausing")?.post("/v1/pause", request).await
-    }
-
-    /// Takes a pause back.
-    pub async fn resume(&self, request: &PauseRequest) -> Result<(), ControlError> {
-        self.daemon("resuming")?.post("/v1/resume", request).await
-    }
-
-    /// Drops waiting actions.
-    pub async fn drop_waiting(&self, request: &PauseRequest) -> Result<DropReport, ControlError> {
-        self.daemon("dropping waiting actions")?.post("/v1/drop", request).await
-    }
-
     /// Reads the files again; `confirm` takes a reload that is held into force.
     pub async fn reload(&self, confirm: bool) -> Result<ReloadReport, ControlError> {
         let path = if confirm { "/v1/reload/confirm" } else { "/v1/reload" };
         self.daemon("reloading")?.post(path, &BTreeMap::<String, String>::new()).await
+    }
+
+    /// Has the daemon become the program that is at its path now.
+    pub async fn upgrade(&self) -> Result<UpgradeReport, ControlError> {
+        self.daemon("upgrading")?.post("/v1/upgrade", &BTreeMap::<String, String>::new()).await
     }
 
     /// Writes a copy of the store to a file, and answers its size in bytes.

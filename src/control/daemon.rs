@@ -8,10 +8,16 @@ use tripline_event::{Clock, ObjectName, Timestamp};
 use tripline_triggers::executor::Scope;
 
 use super::ControlError;
-use super::api::{Accepted, DropReport, PublishRequest, ReloadReport, SensorStatus, Status};
+use super::api::{
+    Accepted, PublishRequest, ReloadReport, SensorStatus, Status, UpgradeReport,
+};
+use super::replay::{ReplayReport, ReplayRequest};
 use super::schedules::{ScheduleAnswer, ScheduleOrder};
 use super::sensor::{ClearReport, ClearRequest, SensorView};
+use super::steering::{DropReport, DropRequest, ResumeReport, ResumeRequest};
+use crate::engine::definitions::Definitions;
 use crate::engine::schedules::view::ScheduleView;
+use crate::explain::Live;
 use crate::query::GraphConfig;
 use crate::query::dead_letter::Answer;
 
@@ -55,6 +61,9 @@ pub trait Daemon: Send + Sync + 'static {
     /// [`ControlError::NotFound`] where there is no such sensor or dependency.
     fn clear(&self, request: ClearRequest, who: String) -> Answering<'_, ClearReport>;
 
+    /// What explanations need of it: compiled sensors, and how things stand.
+    fn explaining(&self) -> Answering<'_, (Arc<Definitions>, Live)>;
+
     /// The connections that the configuration in force makes.
     fn graph(&self) -> Answering<'_, GraphConfig>;
 
@@ -67,11 +76,18 @@ pub trait Daemon: Send + Sync + 'static {
     /// Takes the pause of the same scope back.
     ///
     /// # Errors
-    /// [`ControlError::NotFound`] where there was none.
-    fn resume(&self, scope: Scope, who: String) -> Answering<'_, ()>;
+    /// [`ControlError::NotFound`] where there was none, [`ControlError::Invalid`] where more
+    /// actions wait than is decided about unasked.
+    fn resume(&self, request: ResumeRequest, who: String) -> Answering<'_, ResumeReport>;
 
-    /// Drops the actions of the scope that wait; or only says how many there are.
-    fn drop_waiting(&self, drop: DropWaiting) -> Answering<'_, DropReport>;
+    /// Drops actions that wait; or only says how many there are.
+    fn drop_waiting(&self, request: DropRequest, who: String) -> Answering<'_, DropReport>;
+
+    /// Shows past events to a sensor again. What it decides is durable when it answers `Ok`.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`] where there is no such sensor.
+    fn replay(&self, request: ReplayRequest, who: String) -> Answering<'_, ReplayReport>;
 
     /// Reads the files again now.
     fn reload(&self, who: String) -> Answering<'_, ReloadReport>;
@@ -82,9 +98,15 @@ pub trait Daemon: Send + Sync + 'static {
     /// [`ControlError::NotFound`] where none is held.
     fn confirm_reload(&self, who: String) -> Answering<'_, ReloadReport>;
 
+    /// Becomes the program that is at the daemon's path now. It happens after the answer.
+    ///
+    /// # Errors
+    /// That program is not there, or is not Tripline.
+    fn upgrade(&self, who: String) -> Answering<'_, UpgradeReport>;
+
     /// Sends dead letters back: [`crate::query::dead_letter::retry`] does it; the daemon
     /// has to carry out what that appends.
-    fn retry(&self, ids: Vec<String>, who: String) -> Answering<'_, Vec<Answer>>;
+    fn retry(&self, ids: Vec<String>, current: bool, who: String) -> Answering<'_, Vec<Answer>>;
 
     /// Gives dead letters up: [`crate::query::dead_letter::drop`] does it.
     fn drop_letters(
@@ -105,19 +127,6 @@ pub struct Pause {
     pub scope: Scope,
     /// Until when; none until it is resumed.
     pub until: Option<Timestamp>,
-    /// Why.
-    pub reason: Option<String>,
-    /// By whom.
-    pub who: String,
-}
-
-/// The red button.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DropWaiting {
-    /// Whose actions.
-    pub scope: Scope,
-    /// Only say what would be dropped.
-    pub dry_run: bool,
     /// Why.
     pub reason: Option<String>,
     /// By whom.

@@ -14,21 +14,24 @@ pub mod backend;
 pub mod client;
 pub mod daemon;
 pub mod error;
-pub mod routes;
+mod explain;
 pub mod record;
+pub mod replay;
+pub mod routes;
 pub mod schedules;
 pub mod scope;
 pub mod sensor;
 pub mod server;
 pub mod socket;
+pub mod steering;
 
 #[cfg(test)]
 mod tests;
 
 pub use access::{Caller, Right, Tokens};
 pub use api::{
-    Accepted, DropReport, HeldEvent, InvalidObject, PauseRequest, Paused, PublishRequest,
-    QueueStatus, ReloadReport, SensorDependency, SensorStatus, SourceStatus, Status,
+    Accepted, HeldEvent, InvalidObject, PauseRequest, Paused, PublishRequest,
+    QueueStatus, ReloadReport, SensorDependency, SensorStatus, SourceStatus, Status, UpgradeReport,
 };
 pub use backend::{Backend, Items};
 pub use client::{Address, Client};

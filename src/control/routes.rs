@@ -1,8 +1,10 @@
 //! The routes of the control API.
 
 mod record;
+mod explain;
 mod schedules;
 mod sensor;
+mod steering;
 
 use std::sync::Arc;
 
@@ -22,8 +24,8 @@ use tripline_event::CorrelationId;
 use tripline_triggers::workflow::local::{LocalTarget, LocalWorkflow, Phase, WorkflowFilter};
 
 use super::access::{Caller, Right, Tokens};
-use super::api::{BackupReport, BackupRequest, FinishRequest, LettersRequest, PauseRequest};
-use super::daemon::{Daemon, DropWaiting, Pause};
+use super::api::{BackupReport, BackupRequest, FinishRequest, LettersRequest};
+use super::daemon::Daemon;
 use super::{ControlError, MAX_BODY_BYTES, scope};
 use crate::query::dead_letter::{self, LetterFilter};
 use crate::query::{self, DEFAULT_LIMIT, Filter, Graph, Listing, MAX_LIMIT};
@@ -43,7 +45,8 @@ struct Shared {
     stop: CancellationToken,
 }
 
-/// All routes. Each `GET` only looks, each `POST` needs the right to operate.
+/// All routes. Each `GET` only looks, each `POST` needs the right to operate, but for a body
+/// that is to be explained.
 pub(super) fn routes(daemon: Arc<dyn Daemon>, stop: CancellationToken) -> Router {
     Router::new()
         .route("/v1/status", get(status))
@@ -59,14 +62,14 @@ pub(super) fn routes(daemon: Arc<dyn Daemon>, stop: CancellationToken) -> Router
         .route("/v1/workflows/{namespace}/{name}", get(workflow))
         .route("/v1/workflows/{namespace}/{name}/finish", post(finish_workflow))
         .merge(record::routes())
+        .merge(explain::routes())
         .merge(schedules::routes())
         .merge(sensor::routes())
         .route("/v1/publish", post(publish))
-        .route("/v1/pause", post(pause))
-        .route("/v1/resume", post(resume))
-        .route("/v1/drop", post(drop_waiting))
+        .merge(steering::routes())
         .route("/v1/reload", post(reload))
         .route("/v1/reload/confirm", post(confirm_reload))
+        .route("/v1/upgrade", post(upgrade))
         .route("/v1/backup", post(backup))
         .fallback(|| async { Failed(ControlError::NotFound("there is no such path".to_owned())) })
         .layer(middleware::from_fn(authorize))
@@ -106,7 +109,9 @@ async fn authorize(
         let denied = ControlError::Denied("there is no token, or it is not known".to_owned());
         return (StatusCode::UNAUTHORIZED, Json(denied)).into_response();
     };
-    if caller.right < Right::Operate && request.method() != axum::http::Method::GET {
+    let looks =
+        request.method() == axum::http::Method::GET || request.uri().path() == explain::PATH;
+    if caller.right < Right::Operate && !looks {
         let text = format!("the token of `{}` may only read", caller.who);
         return Failed(ControlError::Denied(text)).into_response();
     }
@@ -246,7 +251,7 @@ async fn retry(
     bytes: Bytes,
 ) -> Answer<Vec<dead_letter::Answer>> {
     let request: LettersRequest = body(&bytes)?;
-    Ok(Json(shared.daemon.retry(request.ids, caller.who).await?))
+    Ok(Json(shared.daemon.retry(request.ids, request.current, caller.who).await?))
 }
 
 async fn drop_letters(
@@ -309,35 +314,6 @@ async fn publish(State(shared): State<Shared>, bytes: Bytes) -> Answer<super::Ac
     Ok(Json(shared.daemon.publish(body(&bytes)?).await?))
 }
 
-async fn pause(
-    State(shared): State<Shared>,
-    Extension(Caller { who, .. }): Extension<Caller>,
-    bytes: Bytes,
-) -> Answer<()> {
-    let PauseRequest { scope, until, reason, .. } = body(&bytes)?;
-    let scope = whole_scope(&scope)?;
-    Ok(Json(shared.daemon.pause(Pause { scope, until, reason, who }).await?))
-}
-
-async fn resume(
-    State(shared): State<Shared>,
-    Extension(caller): Extension<Caller>,
-    bytes: Bytes,
-) -> Answer<()> {
-    let request: PauseRequest = body(&bytes)?;
-    Ok(Json(shared.daemon.resume(whole_scope(&request.scope)?, caller.who).await?))
-}
-
-async fn drop_waiting(
-    State(shared): State<Shared>,
-    Extension(Caller { who, .. }): Extension<Caller>,
-    bytes: Bytes,
-) -> Answer<super::DropReport> {
-    let PauseRequest { scope, reason, dry_run, .. } = body(&bytes)?;
-    let scope = whole_scope(&scope)?;
-    Ok(Json(shared.daemon.drop_waiting(DropWaiting { scope, dry_run, reason, who }).await?))
-}
-
 fn whole_scope(text: &str) -> Result<tripline_triggers::executor::Scope, ControlError> {
     scope::parse(text, tripline_event::name::DEFAULT_NAMESPACE)
 }
@@ -347,6 +323,13 @@ async fn reload(
     Extension(caller): Extension<Caller>,
 ) -> Answer<super::ReloadReport> {
     Ok(Json(shared.daemon.reload(caller.who).await?))
+}
+
+async fn upgrade(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+) -> Answer<super::UpgradeReport> {
+    Ok(Json(shared.daemon.upgrade(caller.who).await?))
 }
 
 async fn confirm_reload(

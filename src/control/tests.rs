@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 use tripline_bus::{Bus, Log};
 use tripline_event::{Cause, Clock, CorrelationId, EventId, Position};
-use tripline_triggers::executor::Scope;
 
 use super::api::Finished;
-use super::daemon::{Answering, DropWaiting, Pause};
+use super::daemon::{Answering, Pause};
+use super::replay::{ReplayReport, ReplayRequest};
 use super::schedules::{ScheduleAnswer, ScheduleOrder};
 use super::sensor::{ClearReport, ClearRequest, SensorView};
+use super::steering::{DropReport, DropRequest, ResumeReport, ResumeRequest};
 use super::*;
 use crate::engine::schedules::view::ScheduleView;
 use crate::query::dead_letter::{self, Answer, Done, LetterFilter};
@@ -64,6 +65,12 @@ impl Daemon for Paper {
         Box::pin(async move { Err(ControlError::NotFound(format!("no schedule {}", order.name))) })
     }
 
+    fn explaining(
+        &self,
+    ) -> Answering<'_, (Arc<crate::engine::definitions::Definitions>, crate::explain::Live)> {
+        self.note("explaining".into(), Default::default())
+    }
+
     fn graph(&self) -> Answering<'_, GraphConfig> {
         self.note("graph".into(), GraphConfig::default())
     }
@@ -83,12 +90,19 @@ impl Daemon for Paper {
         self.note(format!("{pause:?}"), ())
     }
 
-    fn resume(&self, scope: Scope, _who: String) -> Answering<'_, ()> {
+    fn resume(&self, request: ResumeRequest, _who: String) -> Answering<'_, ResumeReport> {
+        let scope = request.scope;
         Box::pin(async move { Err(ControlError::NotFound(format!("{scope} is not paused"))) })
     }
 
-    fn drop_waiting(&self, drop: DropWaiting) -> Answering<'_, DropReport> {
-        self.note(format!("{drop:?}"), DropReport { dry_run: drop.dry_run, waiting: Vec::new() })
+    fn drop_waiting(&self, request: DropRequest, who: String) -> Answering<'_, DropReport> {
+        let report = DropReport { dry_run: request.dry_run, waiting: Vec::new() };
+        self.note(format!("{request:?} by {who}"), report)
+    }
+
+    fn replay(&self, request: ReplayRequest, _who: String) -> Answering<'_, ReplayReport> {
+        let sensor = request.sensor;
+        Box::pin(async move { Err(ControlError::NotFound(format!("there is no sensor {sensor}"))) })
     }
 
     fn reload(&self, who: String) -> Answering<'_, ReloadReport> {
@@ -99,10 +113,14 @@ impl Daemon for Paper {
         self.note(format!("confirm by {who}"), ReloadReport::default())
     }
 
-    fn retry(&self, ids: Vec<String>, who: String) -> Answering<'_, Vec<Answer>> {
+    fn upgrade(&self, who: String) -> Answering<'_, UpgradeReport> {
+        self.note(format!("upgrade by {who}"), UpgradeReport::default())
+    }
+
+    fn retry(&self, ids: Vec<String>, current: bool, who: String) -> Answering<'_, Vec<Answer>> {
         Box::pin(async move {
             let clock = At(time("05:00:00"));
-            Ok(dead_letter::retry(self.bus.as_ref(), &clock, &who, &ids).await?)
+            Ok(dead_letter::retry(self.bus.as_ref(), &clock, &who, &ids, current).await?)
         })
     }
 
@@ -179,7 +197,7 @@ async fn listings_traces_and_letters_come_over_the_socket() {
     let wanted = LetterFilter { cause: Some(Cause::Loop), ..LetterFilter::default() };
     assert!(served.backend.dead_letters(&wanted, 5).await.unwrap().is_empty());
 
-    let answers = served.backend.retry(vec![action.id.0.clone()]).await.unwrap();
+    let answers = served.backend.retry(vec![action.id.0.clone()], false).await.unwrap();
     assert!(matches!(answers[0].done, Done::Retried { round: 1, .. }));
     let wanted = Filter { source: Some("no such".into()), ..Filter::default() };
     let items = served.backend.list(Log::Outcomes, &wanted, 5, false).await.unwrap();
@@ -222,16 +240,23 @@ async fn what_is_to_be_done_reaches_the_daemon_with_the_users_name() {
         scope: "sensor/ci/deploy".into(),
         until: Some(time("06:00:00")),
         reason: Some("freeze".into()),
-        dry_run: true,
     };
     served.backend.pause(&request).await.unwrap();
     let asked = served.asked();
     for part in ["Sensor(ObjectName", "\"ci\"", "freeze", "2026-11-21T06:00:00Z", &me] {
         assert!(asked.contains(part), "{part} in {asked}");
     }
-    assert!(served.backend.drop_waiting(&request).await.unwrap().dry_run);
-    let missing = served.backend.resume(&request).await.unwrap_err();
-    assert_eq!(missing, ControlError::NotFound("sensor ci/deploy is not paused".into()));
+    let drop = DropRequest {
+        scope: "sensor/ci/deploy".into(),
+        older_ms: Some(7_200_000),
+        dry_run: true,
+        ..DropRequest::default()
+    };
+    assert!(served.backend.drop_waiting(&drop).await.unwrap().dry_run);
+    assert!(served.asked().contains("7200000"));
+    let resume = ResumeRequest { scope: "sensor/ci/deploy".into(), ..ResumeRequest::default() };
+    let missing = served.backend.resume(&resume).await.unwrap_err();
+    assert_eq!(missing, ControlError::NotFound("sensor/ci/deploy is not paused".into()));
     let wrong = PauseRequest { scope: "everything".into(), ..request };
     assert!(matches!(served.backend.pause(&wrong).await, Err(ControlError::Invalid(_))));
 
@@ -343,7 +368,7 @@ async fn a_data_directory_at_rest_answers_the_same_questions() {
     let status = backend.status().await.unwrap();
     assert_eq!(status.dead_letters.get(&Cause::Refused), Some(&1));
     assert_eq!(status.logs[2].records, 2);
-    let answers = backend.retry(vec![action.id.0.clone()]).await.unwrap();
+    let answers = backend.retry(vec![action.id.0.clone()], false).await.unwrap();
     assert!(matches!(answers[0].done, Done::Retried { round: 1, .. }));
     let needs_daemon = backend.sensors().await.unwrap_err();
     assert!(matches!(&needs_daemon, ControlError::Unreachable(text) if text.contains("needs one")));

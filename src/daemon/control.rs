@@ -5,22 +5,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::SignedDuration;
-use tripline_bus::{Append, Bus, Log};
-use tripline_event::{Action, Clock, EventId, EventKey, ObjectName, Outcome, OutcomeKind};
+use tripline_bus::{Bus, Log};
+use tripline_event::{Action, Clock, EventId, EventKey, ObjectName};
 use tripline_eventsources::{EventSink, Message, SinkError};
-use tripline_triggers::executor::{Decided, Scope};
+use tripline_triggers::executor::Decided;
 
 use super::reload::Reloaded;
 use super::{Shared, lock};
 use crate::control::api::{
-    Accepted, DropReport, HeldEvent, InvalidObject, Paused, PublishRequest, QueueStatus,
-    ReloadReport, SensorDependency, SensorStatus, SourceStatus, Status,
+    Accepted, Held, HeldEvent, InvalidObject, PublishRequest, QueueStatus,
+    ReloadReport, SensorDependency, SensorStatus, SourceStatus, Status, UpgradeReport,
 };
-use crate::control::daemon::{Answering, Daemon, DropWaiting, Pause};
+use crate::control::daemon::{Answering, Daemon, Pause};
+use crate::control::replay::{ReplayReport, ReplayRequest};
 use crate::control::schedules::{ScheduleAnswer, ScheduleOrder};
+use crate::control::ControlError;
 use crate::control::sensor::{ClearReport, ClearRequest, SensorView};
-use crate::control::{ControlError, scope};
+use crate::control::steering::{DropReport, DropRequest, ResumeReport, ResumeRequest};
+use crate::engine::definitions::Definitions;
 use crate::engine::schedules::view::ScheduleView;
+use crate::explain::Live;
 use crate::query::dead_letter::{self, Answer, Done};
 use crate::query::{GraphConfig, extents};
 
@@ -49,7 +53,8 @@ impl Shared {
             lag: progress.behind,
             triggers: self.queues(),
             paused: self.pauses.all().await,
-            dead_letters: dead_letter::open_by_cause(&*self.bus).await?,
+            circuits: self.engine.executor.circuits().into_iter().map(Into::into).collect(),
+            dead_letters: self.letters.counts().await.map_err(unreachable)?,
             logs: extents(&*self.bus).await?,
         })
     }
@@ -74,6 +79,12 @@ impl Shared {
             oldest: trigger.oldest_decided_at,
             last_error: trigger.last_error,
             paused: trigger.paused,
+            hold: trigger.hold.map(|hold| Held {
+                cause: hold.cause.as_str().to_owned(),
+                until: hold.until,
+                reason: hold.reason,
+                by: hold.by,
+            }),
         });
         snapshot.collect()
     }
@@ -185,26 +196,19 @@ impl Shared {
         subject: &str,
         reason: Option<&str>,
     ) -> Result<(), ControlError> {
-        let kind = OutcomeKind::Operator {
-            who: who.to_owned(),
-            did: did.to_owned(),
-            subject: subject.to_owned(),
-            reason: reason.map(str::to_owned),
-        };
-        let record = Outcome { at: self.clock.now(), correlation: None, kind }.encode();
-        let appended = self.bus.append(Log::Outcomes, vec![Append { dedup: None, record }]).await;
-        appended.map(drop).map_err(|error| {
-            ControlError::Failed(format!(
-                "{did} of {subject} was done, but could not be written down: {error}"
-            ))
-        })
+        self.note_count(who, did, subject, reason, None).await
     }
 
     /// Appends again what dead letters hold, and hands it to the executor. No checkpoint may
     /// come in between: it would take the actions for closed.
-    async fn send_back(&self, ids: &[String], who: &str) -> Result<Vec<Answer>, ControlError> {
+    async fn send_back(
+        &self,
+        ids: &[String],
+        current: bool,
+        who: &str,
+    ) -> Result<Vec<Answer>, ControlError> {
         let _no_checkpoint = self.engine.appending.read().await;
-        let answers = dead_letter::retry(&*self.bus, &*self.clock, who, ids).await?;
+        let answers = dead_letter::retry(&*self.bus, &*self.clock, who, ids, current).await?;
         for answer in &answers {
             let Done::Retried { position, .. } = &answer.done else { continue };
             let stored = self.bus.read(Log::Actions, *position, 1).await.map_err(unreachable)?;
@@ -228,56 +232,6 @@ impl Shared {
             });
         }
         Ok(answers)
-    }
-
-    async fn pause_scope(&self, pause: Pause) -> Result<(), ControlError> {
-        let Pause { scope, until, reason, who } = pause;
-        let subject = scope::text(&scope);
-        let paused = Paused {
-            scope: subject.clone(),
-            until,
-            reason: reason.clone(),
-            who: who.clone(),
-            since: self.clock.now(),
-        };
-        self.pauses.pause(scope, paused).await.map_err(unreachable)?;
-        self.note(&who, "pause", &subject, reason.as_deref()).await
-    }
-
-    async fn resume_scope(&self, scope: Scope, who: String) -> Result<(), ControlError> {
-        let subject = scope::text(&scope);
-        if !self.pauses.resume(&scope).await.map_err(unreachable)? {
-            return Err(ControlError::NotFound(format!("{subject} is not paused")));
-        }
-        self.note(&who, "resume", &subject, None).await
-    }
-
-    async fn drop_scope(&self, order: DropWaiting) -> Result<DropReport, ControlError> {
-        let DropWaiting { scope, dry_run, reason, who } = order;
-        if let Scope::Target(target) = &scope {
-            let message = format!(
-                "waiting actions are dropped by sensor or trigger, not by target `{target}`"
-            );
-            return Err(ControlError::Invalid(message));
-        }
-        let waiting = self
-            .engine
-            .executor
-            .snapshot()
-            .into_iter()
-            .filter(|trigger| scope.names(&trigger.trigger))
-            .map(|trigger| (trigger.trigger, trigger.waiting + trigger.retrying))
-            .filter(|(_, count)| *count > 0)
-            .collect();
-        if !dry_run {
-            let subject = scope::text(&scope);
-            let why = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            let filter: tripline_triggers::executor::ActionFilter =
-                Arc::new(move |action: &Action| scope.names(&action.trigger));
-            self.engine.executor.drop_waiting(&filter, &format!("dropped by {who}{why}"));
-            self.note(&who, "drop", &subject, reason.as_deref()).await?;
-        }
-        Ok(DropReport { dry_run, waiting })
     }
 
     async fn report(&self, done: Reloaded) -> ReloadReport {
@@ -379,8 +333,27 @@ impl Daemon for Shared {
         Box::pin(async move { self.clear_sensor(request, &who).await })
     }
 
+    fn explaining(&self) -> Answering<'_, (Arc<Definitions>, Live)> {
+        Box::pin(async {
+            let progress = *self.engine.progress.borrow();
+            let live = Live { evaluated: progress.evaluated, queues: self.queues() };
+            Ok((Arc::clone(&self.engine.definitions), live))
+        })
+    }
+
     fn graph(&self) -> Answering<'_, GraphConfig> {
-        Box::pin(async { Ok(crate::graph::config(&self.configuration.load())) })
+        Box::pin(async {
+            let mut config = crate::graph::config(&self.configuration.load());
+            for status in self.sources.status() {
+                let source = config.sources.iter_mut().find(|source| source.key == status.key);
+                let Some(source) = source else { continue };
+                match status.ready {
+                    true => source.upstream = Some(status.detail).filter(|text| !text.is_empty()),
+                    false => source.trouble = Some(status.detail),
+                }
+            }
+            Ok(config)
+        })
     }
 
     fn publish(&self, request: PublishRequest) -> Answering<'_, Accepted> {
@@ -391,12 +364,16 @@ impl Daemon for Shared {
         Box::pin(self.pause_scope(pause))
     }
 
-    fn resume(&self, scope: Scope, who: String) -> Answering<'_, ()> {
-        Box::pin(self.resume_scope(scope, who))
+    fn resume(&self, request: ResumeRequest, who: String) -> Answering<'_, ResumeReport> {
+        Box::pin(self.resume_scope(request, who))
     }
 
-    fn drop_waiting(&self, drop: DropWaiting) -> Answering<'_, DropReport> {
-        Box::pin(self.drop_scope(drop))
+    fn drop_waiting(&self, request: DropRequest, who: String) -> Answering<'_, DropReport> {
+        Box::pin(self.drop_scope(request, who))
+    }
+
+    fn replay(&self, request: ReplayRequest, who: String) -> Answering<'_, ReplayReport> {
+        Box::pin(async move { self.replay_events(request, &who).await })
     }
 
     fn reload(&self, who: String) -> Answering<'_, ReloadReport> {
@@ -421,8 +398,24 @@ impl Daemon for Shared {
         })
     }
 
-    fn retry(&self, ids: Vec<String>, who: String) -> Answering<'_, Vec<Answer>> {
-        Box::pin(async move { self.send_back(&ids, &who).await })
+    fn upgrade(&self, who: String) -> Answering<'_, UpgradeReport> {
+        Box::pin(async move {
+            let Some(program) = &self.program else {
+                let text = "this daemon is a part of another program".to_owned();
+                return Err(ControlError::Invalid(text));
+            };
+            let to = program.version().await;
+            let to = to.map_err(|error| ControlError::Invalid(format!("{error:#}")))?;
+            let from = env!("CARGO_PKG_VERSION").to_owned();
+            self.note(&who, "upgrade", &format!("{from} to {to}"), None).await?;
+            // The answer is finished while everything stops.
+            self.upgrading.cancel();
+            Ok(UpgradeReport { from, to, started_at: Some(self.started_at) })
+        })
+    }
+
+    fn retry(&self, ids: Vec<String>, current: bool, who: String) -> Answering<'_, Vec<Answer>> {
+        Box::pin(async move { self.send_back(&ids, current, &who).await })
     }
 
     fn drop_letters(

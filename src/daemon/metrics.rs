@@ -5,6 +5,7 @@
 //! configuration and fixed words, never what comes in with an event: the number of series
 //! is bounded by the configuration.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -17,8 +18,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tripline_bus::WriteError;
-use tripline_event::{Action, Cause, Event, EventKey, ObjectName, Position, Timestamp};
+use tripline_bus::{Fill, WriteError};
+use tripline_event::{Action, Cause, DropCause, Event, EventKey, ObjectName, Position, Timestamp};
 use tripline_sensors::evaluator::{Duplicate, Tally};
 use tripline_triggers::executor::{Observer, Success};
 
@@ -82,6 +83,11 @@ struct OfCause {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfLetters {
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfSource {
     namespace: String,
     eventsource_name: String,
@@ -131,13 +137,17 @@ pub struct Metrics {
     unmatched: Counter,
     decided: Family<OfTrigger, Counter>,
     dead_letters: Family<OfCause, Counter>,
-    dropped: Family<OfTrigger, Counter>,
+    letters_open: Family<OfLetters, Gauge>,
+    circuits: Family<OfTarget, Gauge>,
+    dropped: Family<OfCause, Counter>,
     latency: Histograms<OfTrigger>,
     lag: Gauge,
     oldest_waiting: Gauge<f64, AtomicU64>,
     waiting: Gauge,
     checkpoints: Counter,
     bus_trouble: Counter,
+    bus_used: Gauge,
+    bus_limit: Gauge,
     outcomes_held: Gauge,
     objects: Family<OfState, Gauge>,
     targets: Family<OfTarget, Gauge>,
@@ -174,8 +184,14 @@ pub struct Sample {
     pub targets: Vec<String>,
     /// Each event source, and how many of its events can come in.
     pub sources: Vec<(ObjectName, u64)>,
+    /// Open dead letters, by cause.
+    pub letters: BTreeMap<Cause, u64>,
+    /// Targets whose circuit is open.
+    pub circuits: Vec<String>,
     /// What became of events at each dependency.
     pub tally: Option<Arc<Tally>>,
+    /// How full the event bus is, where that is known.
+    pub fill: Option<Fill>,
 }
 
 impl Metrics {
@@ -203,6 +219,8 @@ impl Metrics {
             unmatched: Counter::default(),
             decided: Family::default(),
             dead_letters: Family::default(),
+            letters_open: Family::default(),
+            circuits: Family::default(),
             dropped: Family::default(),
             latency: Family::new_with_constructor(seconds),
             lag: Gauge::default(),
@@ -210,6 +228,8 @@ impl Metrics {
             waiting: Gauge::default(),
             checkpoints: Counter::default(),
             bus_trouble: Counter::default(),
+            bus_used: Gauge::default(),
+            bus_limit: Gauge::default(),
             outcomes_held: Gauge::default(),
             objects: Family::default(),
             targets: Family::default(),
@@ -298,6 +318,16 @@ impl Metrics {
         );
         own.register("actions_decided", "Actions that are durable", self.decided.clone());
         own.register("dead_letters", "Dead letters", self.dead_letters.clone());
+        own.register(
+            "dead_letters_open",
+            "Dead letters that nobody has retried or dropped",
+            self.letters_open.clone(),
+        );
+        own.register(
+            "circuit_open",
+            "1 for each target that does not answer: one attempt at a time is made there",
+            self.circuits.clone(),
+        );
         own.register("actions_dropped", "Actions that were dropped", self.dropped.clone());
         own.register_with_unit(
             "decision_to_success",
@@ -322,6 +352,18 @@ impl Metrics {
             "bus_trouble",
             "Times the bus failed in a way that is tried again",
             self.bus_trouble.clone(),
+        );
+        own.register_with_unit(
+            "bus_used",
+            "What is kept on the event bus, with its overhead; 0 where it is not known",
+            Unit::Bytes,
+            self.bus_used.clone(),
+        );
+        own.register_with_unit(
+            "bus_limit",
+            "How much that may be before new events are refused; 0 where it is not known",
+            Unit::Bytes,
+            self.bus_limit.clone(),
         );
         own.register(
             "outcomes_held",
@@ -351,6 +393,15 @@ impl Metrics {
         for target in &sample.targets {
             self.targets.get_or_create(&OfTarget { target: target.clone() }).set(1);
         }
+        self.letters_open.clear();
+        for (cause, count) in &sample.letters {
+            let labels = OfLetters { cause: cause.as_str() };
+            self.letters_open.get_or_create(&labels).set(i64::try_from(*count).unwrap_or(i64::MAX));
+        }
+        self.circuits.clear();
+        for target in &sample.circuits {
+            self.circuits.get_or_create(&OfTarget { target: target.clone() }).set(1);
+        }
         self.running.clear();
         for (name, ready) in &sample.sources {
             let labels =
@@ -358,6 +409,9 @@ impl Metrics {
             self.running.get_or_create(&labels).set(i64::try_from(*ready).unwrap_or(i64::MAX));
         }
         self.lag.set(self.behind.load(Ordering::Relaxed));
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.bus_used.set(sample.fill.map_or(0, |fill| bytes(fill.used)));
+        self.bus_limit.set(sample.fill.map_or(0, |fill| bytes(fill.limit)));
         if let Some(tally) = &sample.tally {
             self.count_filtered(tally);
         }
@@ -485,8 +539,10 @@ impl Observer for Metrics {
         self.dead_letters.get_or_create(&labels).inc();
     }
 
-    fn on_dropped(&self, action: &Action, _: &str) {
-        self.dropped.get_or_create(&action.into()).inc();
+    fn on_dropped(&self, action: &Action, cause: DropCause, _: &str) {
+        let OfTrigger { namespace, sensor_name, trigger_name } = action.into();
+        let labels = OfCause { namespace, sensor_name, trigger_name, cause: cause.as_str() };
+        self.dropped.get_or_create(&labels).inc();
     }
 
     fn on_outcomes_held(&self, _: &WriteError, waiting: usize) {

@@ -11,15 +11,19 @@ mod control;
 pub use control::publish_onto;
 pub mod counts;
 pub mod health;
+pub mod letters;
 pub(crate) mod messages;
 pub mod metrics;
 pub mod notes;
 pub mod operations;
 pub mod pauses;
 pub mod reload;
+pub(crate) mod room;
+mod replay;
 mod schedules;
 pub mod secrets;
 mod sensor;
+mod steering;
 pub mod targets;
 pub mod trouble;
 pub mod upgrade;
@@ -37,6 +41,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tripline_bus::Bus;
+use tripline_bus::embedded::Quota;
 use tripline_config::{Diagnostic, Input, Secrets};
 use tripline_event::{Clock, SystemClock, Timestamp};
 use tripline_eventsources::{Listeners, SourceContext, SourceSettings, Sources};
@@ -72,6 +77,8 @@ pub struct Options {
     pub data: PathBuf,
     /// How long to wait for another daemon to let the data directory go.
     pub lock_wait: Option<Duration>,
+    /// How much of its volume the data directory may take, before new events are refused.
+    pub quota: Quota,
     /// The address that webhooks listen on.
     pub bind: IpAddr,
     /// The port that is listened on for a configured one.
@@ -111,6 +118,7 @@ impl Options {
             inputs,
             data,
             lock_wait: None,
+            quota: Quota::default(),
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             listen_port: |port| port,
             operations: None,
@@ -171,6 +179,7 @@ pub(crate) struct Shared {
     /// One reload at a time.
     pub(crate) reloading: tokio::sync::Mutex<()>,
     pub(crate) pauses: Pauses,
+    pub(crate) letters: Arc<letters::OpenLetters>,
     pub(crate) started_at: Timestamp,
     pub(crate) stopping: CancellationToken,
     pub(crate) program: Option<upgrade::Program>,
@@ -284,6 +293,7 @@ impl Daemon {
             held: Mutex::new(None),
             reloading: tokio::sync::Mutex::new(()),
             pauses: Pauses::new(Arc::clone(&bus), &engine.executor, pauses),
+            letters: Arc::new(letters::OpenLetters::new(Arc::clone(&bus))),
             started_at: clock.now(),
             stopping: stop.clone(),
             program: options.program.clone(),
@@ -310,8 +320,11 @@ impl Daemon {
     async fn serve(&mut self, options: &Options, notes: Arc<Notes>) -> anyhow::Result<()> {
         let bus = Arc::clone(&self.shared.bus);
         let stop = self.stop.clone();
+        self.tasks.spawn(room::watch(Arc::clone(&bus), stop.clone()));
         self.tasks.spawn(crate::index::Indexer::new(Arc::clone(&bus)).run(stop.clone()));
         self.tasks.spawn(async move { notes.run(bus, stop).await });
+        let (letters, stop) = (Arc::clone(&self.shared.letters), self.stop.clone());
+        self.tasks.spawn(async move { letters.run(stop).await });
         if let Some(address) = options.operations {
             let listener = self.listeners.listen(address).with_context(|| {
                 format!("cannot listen on {address} for /healthz, /readyz and /metrics")

@@ -13,8 +13,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tripline_event::ObjectName;
 
-use super::Shared;
 use super::metrics::Sample;
+use super::{Shared, room};
 
 /// Serves until `stop`.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
@@ -44,6 +44,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
         "target": shared.targets.choice().default_target(),
         "targets": shared.targets.described(),
         "notReady": reasons,
+        "notes": room::note(shared.bus.fill()).as_slice(),
     });
     (status, axum::Json(body)).into_response()
 }
@@ -84,7 +85,16 @@ impl Shared {
             objects: (configuration.len(), configuration.invalid.len()),
             targets: self.targets.described().into_keys().collect(),
             sources,
+            letters: self.letters.known(),
+            circuits: self
+                .engine
+                .executor
+                .circuits()
+                .into_iter()
+                .map(|circuit| circuit.target)
+                .collect(),
             tally: self.counts.verdicts(),
+            fill: self.bus.fill(),
         }
     }
 }

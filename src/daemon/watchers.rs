@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use tripline_bus::WriteError;
-use tripline_event::{Action, Cause, Event, EventKey, ObjectName, Position, Timestamp};
+use tripline_event::{
+    Action, Cause, DropCause, Event, EventKey, ObjectName, Position, Timestamp, TriggerName,
+};
 use tripline_sensors::evaluator::{Duplicate, Tally};
-use tripline_triggers::executor::{Observer, Success};
+use tripline_triggers::executor::{CircuitChange, Frozen, Observer, Success};
 
 use super::counts::Counts;
 use super::metrics::Metrics;
@@ -165,9 +167,27 @@ impl Observer for Watchers {
         }
     }
 
-    fn on_dropped(&self, action: &Action, reason: &str) {
-        self.metrics.on_dropped(action, reason);
+    fn on_dropped(&self, action: &Action, cause: DropCause, reason: &str) {
+        self.metrics.on_dropped(action, cause, reason);
         tracing::info!(action_id = %action.id, trigger = %action.trigger, reason, "action was dropped");
+    }
+
+    fn on_circuit(&self, change: &CircuitChange) {
+        let CircuitChange { target, failures, error, .. } = change;
+        if change.open {
+            tracing::warn!(%target, failures, error, "circuit is open: one attempt at a time is made until one is answered");
+        } else {
+            tracing::info!(%target, "circuit is closed: the target has answered");
+        }
+    }
+
+    fn on_frozen(&self, trigger: &TriggerName, frozen: &Frozen) {
+        let Frozen { until, window } = frozen;
+        tracing::info!(%trigger, %until, %window, "actions wait for the end of a freeze window");
+    }
+
+    fn on_follow_up(&self, position: Position, action: &Action) {
+        EngineObserver::on_decided(self, position, action);
     }
 
     fn on_closed(&self, position: Position, action: &Action) {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tripline_bus::Bus;
 use tripline_config::{Dialect, Document, FieldPath, Problem, Severity, Stamp};
 use tripline_event::{
-    Action, Cause, DeadLetter, DefinitionHash, Event, ObjectName, Timestamp,
+    Action, Cause, DeadLetter, DefinitionHash, Event, ObjectName, Timestamp, TriggerName,
 };
 use tripline_schedules::robfig::Cron;
 use tripline_schedules::{duration, zone};
@@ -179,6 +179,25 @@ impl Definitions {
         let compiled = self.get(&action.definition);
         let rendering = compiled.as_ref().and_then(|of| of.triggers.get(&action.trigger.trigger));
         rendering.is_some_and(|rendering| kinds::has_targets(rendering.kind))
+    }
+
+    /// Whether any trigger in force has a rate.
+    pub fn any_rate(&self) -> bool {
+        let compiled = self.in_force.all().into_iter().filter_map(|hash| self.get(&hash));
+        let has_rate = |compiled: &Arc<CompiledSensor>| {
+            compiled.triggers.values().any(|rendering| rendering.policy.rate.is_some())
+        };
+        compiled.into_iter().any(|compiled| has_rate(&compiled))
+    }
+
+    /// Whether the trigger that is in force has a rate.
+    pub fn has_rate(&self, trigger: &TriggerName) -> bool {
+        let hash = self.in_force.of(&trigger.sensor_name());
+        let compiled = hash.and_then(|hash| self.get(&hash));
+        compiled.is_some_and(|compiled| {
+            let rendering = compiled.triggers.get(&trigger.trigger);
+            rendering.is_some_and(|rendering| rendering.policy.rate.is_some())
+        })
     }
 
     fn keep(&self, hash: &DefinitionHash, compiled: &Arc<CompiledSensor>) {

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tripline_bus::{Append, Bus, Log, ReadError, Stored, WriteError};
 use tripline_event::{
-    Action, ActionId, Clock, Event, EventsRecord, ObjectName, Outcome, OutcomeKind, Position,
+    Action, ActionId, Clock, DropCause, Event, EventsRecord, ObjectName, Outcome, OutcomeKind, Position,
     RecordError, Timestamp,
 };
 use tripline_sensors::evaluator::{
@@ -32,7 +32,7 @@ use super::observer::EngineObserver;
 use super::plans;
 use super::retry::Retry;
 use super::schedules::{self, CompiledSchedule, SharedSchedules, ends};
-use super::trim;
+use super::{retention, trim};
 
 /// The most records that are evaluated before their actions are written.
 const BATCH: usize = 512;
@@ -197,6 +197,9 @@ impl Driver {
         let checkpoint_due =
             self.checkpoint_at.saturating_add(self.every.time).unwrap_or(Timestamp::MAX);
         let until_checkpoint = self.until(checkpoint_due);
+        // Where nothing more is taken in, nothing comes: what is open is closed all the same,
+        // and a checkpoint that knows of it lets the logs be trimmed.
+        let crowded = retention::is_crowded(&*self.bus);
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
@@ -212,7 +215,7 @@ impl Driver {
             () = tokio::time::sleep(until_deadline), if deadline.is_some() => {
                 self.append_time(deadline.unwrap_or(Timestamp::MAX), stop).await;
             }
-            () = tokio::time::sleep(until_checkpoint), if self.since_checkpoint > 0 => {
+            () = tokio::time::sleep(until_checkpoint), if self.since_checkpoint > 0 || crowded => {
                 self.checkpoint().await?;
             }
             () = tokio::time::sleep(Retry::FIRST), if !all_sent => {}
@@ -240,7 +243,7 @@ impl Driver {
 
     /// The time that something is due at has come, unless the clock says otherwise. The record
     /// says how late it is by now: what was missed is told from what is due by that.
-    async fn append_time(&self, due: Timestamp, stop: &CancellationToken) {
+    async fn append_time(&mut self, due: Timestamp, stop: &CancellationToken) {
         let now = self.clock.now();
         if now < due {
             return;
@@ -254,6 +257,7 @@ impl Driver {
             match self.bus.append(Log::Events, vec![Append { dedup, record }]).await {
                 Ok(_) => return,
                 Err(error) => {
+                    self.make_room(&error);
                     if !retry.pause(&error, stop).await {
                         return;
                     }
@@ -316,6 +320,9 @@ impl Driver {
                     batch.actions.extend(actions.into_iter().map(|action| (action, None)));
                 }
                 self.switch_schedules(changes);
+                if changes {
+                    self.switch_policies();
+                }
                 self.observer.on_tally(self.evaluator.tally());
             }
             record @ (EventsRecord::Time(_) | EventsRecord::Clear { .. }) => {
@@ -358,6 +365,16 @@ impl Driver {
         } else {
             schedules.apply(event);
         }
+    }
+
+    /// How actions that wait are started follows from the sensors in force.
+    fn switch_policies(&self) {
+        let plan = self.evaluator.plan();
+        let sensors = plan.sensors().iter();
+        let by_sensor =
+            sensors.map(|sensor| (sensor.name.clone(), sensor.definition.clone())).collect();
+        self.definitions.in_force.set(plan.number, by_sensor);
+        self.executor.policies_changed();
     }
 
     /// The schedules of the plan in force.
@@ -452,6 +469,7 @@ impl Driver {
                     return Err(DriverError::Actions(error));
                 }
                 Err(error) => {
+                    self.make_room(&error);
                     if !retry.pause(&error, stop).await {
                         return Ok(false);
                     }
@@ -564,10 +582,12 @@ impl Driver {
                     self.trim(now);
                     return Ok(());
                 }
+                Err(CheckpointError::Write(error @ WriteError::Full(_))) => {
+                    self.make_room(&error);
+                    retry.pause(&error, &CancellationToken::new()).await;
+                }
                 Err(
-                    CheckpointError::Write(
-                        WriteError::Unavailable(reason) | WriteError::Full(reason),
-                    )
+                    CheckpointError::Write(WriteError::Unavailable(reason))
                     | CheckpointError::Read(ReadError::Unavailable(reason)),
                 ) => {
                     retry.pause(&reason, &CancellationToken::new()).await;
@@ -581,7 +601,9 @@ impl Driver {
     /// not needed by that checkpoint is never needed again.
     fn trim(&mut self, now: Timestamp) {
         let runs = self.trimming.as_ref().is_some_and(|trimming| !trimming.is_finished());
-        if runs || now.duration_since(self.trimmed_at) < TRIM_EVERY {
+        let since = now.duration_since(self.trimmed_at);
+        let crowded = || since >= retention::LOOK_EVERY && retention::is_crowded(&*self.bus);
+        if runs || (since < TRIM_EVERY && !crowded()) {
             return;
         }
         self.trimmed_at = now;
@@ -604,6 +626,14 @@ impl Driver {
                 tracing::debug!(%error, "checkpoints of before the log stay");
             }
         }));
+    }
+
+    /// What waits for room must not keep the logs from being trimmed. What the newest
+    /// checkpoint does not need is given up; there may be no room for another one.
+    fn make_room(&mut self, error: &WriteError) {
+        if matches!(error, WriteError::Full(_)) {
+            self.trim(self.clock.now());
+        }
     }
 
     /// Outcomes of an action come after it. So those of the oldest open action come after

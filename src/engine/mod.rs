@@ -24,8 +24,12 @@ pub mod observer;
 mod places;
 pub mod plans;
 pub mod recovery;
+pub mod replay;
+pub mod resume;
+pub mod retention;
 pub mod retry;
 pub mod routes;
+pub mod runs;
 pub mod schedules;
 pub mod source_filters;
 pub mod steering;
@@ -41,10 +45,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tripline_bus::{Append, Bus, Log, ReadError, WriteError};
-use tripline_event::{Action, Clock, EventsRecord, Position, Timestamp};
+use tripline_event::{Action, Clock, DropCause, EventsRecord, Position, Timestamp, TriggerName};
 use tripline_sensors::evaluator::{Evaluator, Plan, State};
 use tripline_triggers::executor::{
-    Executor, ExecutorParts, Kinds, Limits, Observer, Scope, Success,
+    CircuitChange, Executor, ExecutorParts, Frozen, Kinds, Limits, Observer, Scope, Success,
 };
 
 use chains::{Chains, Submitter};
@@ -56,6 +60,7 @@ use mistakes::Mistakes;
 use observer::EngineObserver;
 use plans::{Definition, Listing, PlanError};
 use recovery::RecoveryError;
+use runs::Runs;
 use schedules::ends::Ends;
 use schedules::{Schedules, SharedSchedules};
 
@@ -170,6 +175,7 @@ pub struct Engine {
     stop_executor: CancellationToken,
     driver: JoinHandle<Result<(), DriverError>>,
     ending: JoinHandle<()>,
+    following: JoinHandle<()>,
     executing: JoinHandle<bool>,
 }
 
@@ -222,6 +228,9 @@ impl Engine {
             }
         }
         let actions_next = bus.extent(Log::Actions).await?.next;
+        let in_force = resume::newest_in_force(&*bus, &parts.definitions).await;
+        in_force.map_err(|error| StartError::Plan(plan.number, error))?;
+        let appending: Arc<tokio::sync::RwLock<()>> = Arc::default();
         let executor = Executor::new(ExecutorParts {
             bus: Arc::clone(&bus),
             clock: Arc::clone(&parts.clock),
@@ -233,14 +242,18 @@ impl Engine {
             }),
             seed: parts.seed,
             limits: parts.limits,
+            appending: Arc::clone(&appending),
         });
         for (scope, reason) in parts.paused {
             executor.pause(scope, &reason);
         }
+        recovery.follow_ups.into_iter().for_each(|id| executor.note_follow_up(id));
+        let now = parts.clock.now();
+        resume::starts(&*bus, &parts.definitions, &executor, now).await?;
+        let runs = Runs::restore(&bus, &*parts.clock, &executor, &parts.observer).await?;
         for decided in recovery.open {
             executor.offer(decided);
         }
-        let appending = Arc::default();
         let (questions, questions_receiver) = mpsc::channel(MOST_QUESTIONS);
         let (progress_sender, progress) = watch::channel(Progress::default());
         let driver = Driver {
@@ -302,6 +315,7 @@ impl Engine {
             clock: parts.clock,
             schedules,
             ending: tokio::spawn(ends.run(stop_driver.clone())),
+            following: tokio::spawn(runs.run(stop_driver.clone())),
             driver: tokio::spawn(driver.run(stop_driver.clone())),
             stop_driver,
             stop_executor,
@@ -352,6 +366,7 @@ impl Engine {
         let driven = tokio::time::timeout(grace, self.driver).await;
         // It holds nothing that is not done again.
         self.ending.abort();
+        self.following.abort();
         match (executed, driven) {
             (Ok(Ok(true)), Ok(Ok(Ok(())))) => Ok(()),
             (_, Ok(Ok(Err(error)))) => Err(StopError::Driver(error)),
@@ -364,6 +379,7 @@ impl Engine {
     pub fn kill(self) {
         self.driver.abort();
         self.ending.abort();
+        self.following.abort();
         self.executing.abort();
     }
 }
@@ -439,8 +455,20 @@ impl Observer for Learns {
         self.next.on_dead_letter(action, cause, error);
     }
 
-    fn on_dropped(&self, action: &Action, reason: &str) {
-        self.next.on_dropped(action, reason);
+    fn on_dropped(&self, action: &Action, cause: DropCause, reason: &str) {
+        self.next.on_dropped(action, cause, reason);
+    }
+
+    fn on_circuit(&self, change: &CircuitChange) {
+        self.next.on_circuit(change);
+    }
+
+    fn on_frozen(&self, trigger: &TriggerName, frozen: &Frozen) {
+        self.next.on_frozen(trigger, frozen);
+    }
+
+    fn on_follow_up(&self, position: Position, action: &Action) {
+        self.next.on_follow_up(position, action);
     }
 
     fn on_closed(&self, position: Position, action: &Action) {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tripline_bus::{Bus, Log, ReadError, Stored};
-use tripline_event::{Action, ActionId, Outcome, OutcomeKind, Position, RecordError};
+use tripline_event::{Action, ActionId, Origin, Outcome, OutcomeKind, Position, RecordError};
 use tripline_triggers::executor::{Decided, Recovered};
 
 use super::chains::{self, Chains, Submitter};
@@ -21,6 +21,8 @@ pub struct Recovery {
     pub open: Vec<Decided>,
     /// Actions that were decided after the checkpoint: deciding them again changes nothing.
     pub decided: HashSet<ActionId>,
+    /// Actions of `dlqTrigger`s: they follow from actions that may still be open.
+    pub follow_ups: Vec<ActionId>,
 }
 
 /// A log could not be read back.
@@ -47,6 +49,9 @@ pub async fn recover(
             .map_err(|error| RecoveryError::Record(Log::Actions, stored.position, error))?;
         if stored.position >= marks.actions {
             recovery.decided.insert(action.id.clone());
+        }
+        if let Origin::DeadLetter { .. } = action.origin {
+            recovery.follow_ups.push(action.id.clone());
         }
         let round = (action.id.clone(), action.round);
         if !outcomes.closed.contains(&round) {

@@ -9,14 +9,15 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tripline_bus::{Append, Bus, Log};
 use tripline_event::{
-    Action, ActionId, Cause, Clock, CorrelationId, DeadLetter, DropCause, Outcome, OutcomeKind,
-    Position, Timestamp, TriggerName,
+    Action, ActionId, Cause, Clock, CorrelationId, DeadLetter, DefinitionHash, DropCause, ObjectName,
+    Outcome, OutcomeKind, Position, Timestamp, TriggerName,
 };
 
 use super::item::Record;
-use super::scan::{Needles, forwards, read};
+use super::scan::{Needles, extent, forwards, read};
 use super::trace::abbreviates;
 use super::{Filter, QueryError};
+use crate::engine::plans;
 
 /// The most letters that are looked at, the newest: older ones are as if they were not there.
 pub const MAX_LETTERS: usize = 200_000;
@@ -147,12 +148,14 @@ pub async fn open_by_cause(bus: &dyn Bus) -> Result<BTreeMap<Cause, u64>, QueryE
 }
 
 /// Sends dead letters back: each one's action is appended again as its next round, with
-/// as much time as it had at first. `who` is written down.
+/// as much time as it had at first; with `current`, to be rendered with the definition of its
+/// sensor that is in force now. `who` is written down.
 pub async fn retry(
     bus: &dyn Bus,
     clock: &dyn Clock,
     who: &str,
     ids: &[String],
+    current: bool,
 ) -> Result<Vec<Answer>, QueryError> {
     bounded(ids)?;
     let notes = notes(bus, &LetterFilter::default()).await?;
@@ -161,6 +164,7 @@ pub async fn retry(
         wanted.push((id, open(&notes, id)?));
     }
     let actions = latest(bus, wanted.iter().filter_map(|(_, note)| note.as_ref().ok())).await?;
+    let in_force = if current { Some(in_force(bus).await?) } else { None };
     let now = clock.now();
     let mut answers = Vec::with_capacity(ids.len());
     for (id, note) in wanted {
@@ -169,12 +173,12 @@ pub async fn retry(
             Ok((_, None)) => Done::Nothing(format!(
                 "it has no action to carry out: `tripline dlq show {id}` has what came in; send that again, corrected, and drop this letter"
             )),
-            Ok((note, Some(action))) => match actions.get(action) {
-                None => Done::Nothing(format!(
-                    "the record of its action was trimmed: publish its events again (`tripline dlq show {id}` has copies)"
-                )),
-                Some(action) => again(bus, action, note.round, now).await?,
-            },
+            Ok((note, Some(action))) => {
+                match whole(bus, note, actions.get(action), in_force.as_ref()).await? {
+                    Err(why) => Done::Nothing(why),
+                    Ok(action) => again(bus, &action, note.round, now).await?,
+                }
+            }
         };
         if let Done::Retried { .. } = done {
             note_operator(bus, now, who, RETRY, &notes, id).await?;
@@ -182,6 +186,55 @@ pub async fn retry(
         answers.push(Answer { id: id.clone(), done });
     }
     Ok(answers)
+}
+
+type InForce = HashMap<ObjectName, DefinitionHash>;
+
+/// The definitions of the newest plan.
+async fn in_force(bus: &dyn Bus) -> Result<InForce, QueryError> {
+    let newest = plans::newest(bus).await;
+    let newest = newest.map_err(|error| QueryError::Invalid(format!("the plan: {error}")))?;
+    Ok(newest.sensors.into_iter().collect())
+}
+
+/// The action of a letter with everything that it needs: from ACTIONS, or, where that was
+/// trimmed, from the letter; and copies of its events where EVENTS has them no more.
+async fn whole(
+    bus: &dyn Bus,
+    note: &Note,
+    known: Option<&Action>,
+    in_force: Option<&InForce>,
+) -> Result<Result<Action, String>, QueryError> {
+    let id = &note.id;
+    let gone = |what: &str| {
+        Ok(Err(format!(
+            "{what}: publish its events again (`tripline dlq show {id}` has copies)"
+        )))
+    };
+    let page = read(bus, Log::Outcomes, note.position, 1).await?;
+    let stored = page.first().filter(|stored| stored.position == note.position);
+    let letter = match stored.map(|stored| Outcome::decode(&stored.record)) {
+        Some(Ok(Outcome { kind: OutcomeKind::DeadLettered(letter), .. })) => *letter,
+        _ => return gone("the letter was trimmed"),
+    };
+    let Some(mut action) = known.cloned().or_else(|| letter.record.map(|record| *record)) else {
+        return gone("the record of its action was trimmed");
+    };
+    let first = extent(bus, Log::Events).await?.first;
+    if action.events.iter().any(|event| event.position < first) {
+        if letter.events.iter().any(|copy| copy.event().is_none_or(|event| event.data.is_none())) {
+            return gone("its events were trimmed, and the letter has no whole copies");
+        }
+        action.copies = letter.events;
+    }
+    if let Some(in_force) = in_force {
+        let sensor = action.trigger.sensor_name();
+        let Some(definition) = in_force.get(&sensor) else {
+            return Ok(Err(format!("there is no sensor {sensor} now")));
+        };
+        action.definition = definition.clone();
+    }
+    Ok(Ok(action))
 }
 
 /// Gives dead letters up. `who` and `reason` are written down.

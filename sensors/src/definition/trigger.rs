@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{NumberOrText, is_false, nullable};
+use super::steering::{FreezeWindow, Ordering, Overlap, WhenQueued};
+use super::{NumberOrText, Suspend, is_false, nullable};
 
 /// What is done when a condition holds, and how persistently.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +53,38 @@ pub struct Trigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tripline" = true))]
     pub cluster_from: Option<ClusterFrom>,
+    /// A path in the data of the event that completes the condition. `ordering`, `whenQueued`
+    /// and `overlap` are about actions of the same value there (and the same cluster). Without
+    /// it, and for events that have nothing there, about all actions of the trigger.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    #[schemars(extend("x-tripline" = true))]
+    pub key: String,
+    /// `strict`: the next action starts after the one before it is closed, retries included.
+    /// `none`, also where it is not given: an action that waits for its retry holds up none
+    /// behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub ordering: Option<Ordering>,
+    /// `latest`: of the actions that wait, only the newest is carried out, one at a time; the
+    /// others are dropped, each with an outcome. `all`, also where it is not given: all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub when_queued: Option<WhenQueued>,
+    /// What happens to an action while an earlier one still runs: `AllowAll` (also where it
+    /// is not given), `Skip`, `BufferOne`, `BufferAll`. A workflow in a cluster runs until it has
+    /// ended; everything else, until it was carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub overlap: Option<Overlap>,
+    /// Suspends this trigger as long as it is given, as `suspend` of the sensor does with all
+    /// of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub suspend: Option<Suspend>,
+    /// Times at which no action of this trigger is started, beside those of the sensor.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-tripline" = true))]
+    pub freeze: Vec<FreezeWindow>,
 }
 
 /// Which cluster an event names.
@@ -290,6 +323,10 @@ pub struct Backoff {
     /// How many attempts are made at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<i32>,
+    /// The longest pause: a Go duration. There is none where it is not given.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    #[schemars(extend("x-tripline" = true))]
+    pub cap: String,
 }
 
 /// At most so many actions in a span of time.

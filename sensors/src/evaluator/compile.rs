@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tripline_config::{FieldPath, Problem, Severity};
 use tripline_event::{DefinitionHash, EventKey, ObjectName, TriggerName};
 
+use super::key::Key;
 use super::plan::{Dependency, Recurrence, Sensor, StartFrom, Trigger};
 use super::targets::Targets;
 use crate::codes;
@@ -181,8 +182,17 @@ fn triggers(
             problems.extend(crate::lint::trigger(trigger, &condition, &names, &at));
             let name = TriggerName::new(sensor, &template.name);
             let targets = Targets::compile(trigger, &condition, &at, problems);
+            let key = Key::compile(&trigger.key, &at.key("key"), problems);
             let conditions = template.conditions.as_str().into();
-            compiled.push(Trigger { name, condition, conditions, expires_after, resets, targets });
+            compiled.push(Trigger {
+                name,
+                condition,
+                conditions,
+                expires_after,
+                resets,
+                targets,
+                key,
+            });
         }
     }
     compiled

@@ -15,6 +15,7 @@ pub mod account;
 pub mod compile;
 pub mod conditions;
 mod index;
+mod key;
 pub mod plan;
 pub mod recorder;
 pub mod state;
@@ -32,6 +33,7 @@ use tripline_event::{Action, ActionId, Event, EventId, EventKey, EventsRecord, P
 pub use account::{Account, Asked, Waiting};
 pub use compile::Calendar;
 pub use conditions::{Conditions, Part, part_of};
+pub use key::Key;
 pub use plan::{Dependency, Plan, Recurrence, Sensor, StartFrom, Trigger};
 pub use recorder::{Off, Recorder, Shared};
 pub use state::{Held, HeldEvent, SensorState, State, TriggerState};
@@ -377,7 +379,7 @@ impl Step<'_> {
             round: 0,
             attempted: false,
             target: None,
-            key: None,
+            key: trigger.key.as_ref().and_then(|key| key.of(event)),
             origin: tripline_event::Origin::default(),
             copies: Vec::new(),
         };

@@ -40,7 +40,7 @@ async fn a_retried_letter_is_appended_as_the_next_round_with_as_much_time_as_at_
     let action = dead_action(&mut logs, "e-1").await;
     let now = At(time("23:00:00"));
     let ids = [action.id.0[..10].to_owned()];
-    let answers = retry(logs.bus.as_ref(), &now, "ada", &ids).await.unwrap();
+    let answers = retry(logs.bus.as_ref(), &now, "ada", &ids, false).await.unwrap();
     assert!(matches!(answers[0].done, Done::Retried { round: 1, .. }), "{answers:?}");
 
     let again = last_action(&logs).await;
@@ -49,7 +49,7 @@ async fn a_retried_letter_is_appended_as_the_next_round_with_as_much_time_as_at_
     assert_eq!(all(&logs).await, [(0, LetterState::Retried { round: 1, at: now.0 })]);
     assert_eq!(open(&logs).await, 0);
 
-    let twice = retry(logs.bus.as_ref(), &now, "ada", &ids).await.unwrap();
+    let twice = retry(logs.bus.as_ref(), &now, "ada", &ids, false).await.unwrap();
     assert!(matches!(&twice[0].done, Done::Nothing(why) if why.contains("round 1")), "{twice:?}");
     assert_eq!(last_action(&logs).await, again);
 
@@ -57,7 +57,7 @@ async fn a_retried_letter_is_appended_as_the_next_round_with_as_much_time_as_at_
     logs.dead(&again, Cause::Exhausted).await;
     let states = all(&logs).await;
     assert_eq!(states[1], (1, LetterState::Open), "it failed again: this is a letter of its own");
-    let third = retry(logs.bus.as_ref(), &now, "ada", &ids).await.unwrap();
+    let third = retry(logs.bus.as_ref(), &now, "ada", &ids, false).await.unwrap();
     assert!(matches!(third[0].done, Done::Retried { round: 2, .. }), "{third:?}");
     assert_eq!(show(logs.bus.as_ref(), &action.id.0).await.unwrap().len(), 2);
 }
@@ -69,8 +69,8 @@ async fn two_who_retry_one_letter_at_once_append_one_action() {
     let now = At(time("23:00:00"));
     let ids = [action.id.0.clone()];
     let (one, two) = tokio::join!(
-        retry(logs.bus.as_ref(), &now, "ada", &ids),
-        retry(logs.bus.as_ref(), &now, "ben", &ids)
+        retry(logs.bus.as_ref(), &now, "ada", &ids, false),
+        retry(logs.bus.as_ref(), &now, "ben", &ids, false)
     );
     assert!(one.is_ok() && two.is_ok(), "{one:?}, {two:?}");
     let extent = logs.bus.extent(Log::Actions).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_dropped_letter_says_who_and_why_and_is_not_retried() {
     assert_eq!(answers[0].done, Done::Dropped);
     let reason = "dropped by ada: known".to_owned();
     assert_eq!(all(&logs).await, [(0, LetterState::Dropped { at: now.0, reason })]);
-    let answers = retry(logs.bus.as_ref(), &now, "ada", &ids).await.unwrap();
+    let answers = retry(logs.bus.as_ref(), &now, "ada", &ids, false).await.unwrap();
     assert!(matches!(answers[0].done, Done::Nothing(_)));
 }
 
@@ -116,7 +116,7 @@ async fn a_letter_without_action_is_called_by_its_position_and_can_only_be_dropp
     let position = logs.outcome(None, OutcomeKind::DeadLettered(Box::new(letter))).await;
     let now = At(time("23:00:00"));
     let ids = [position.to_string()];
-    let answers = retry(logs.bus.as_ref(), &now, "ada", &ids).await.unwrap();
+    let answers = retry(logs.bus.as_ref(), &now, "ada", &ids, false).await.unwrap();
     assert!(matches!(answers[0].done, Done::Nothing(_)), "{answers:?}");
     drop(logs.bus.as_ref(), &now, "ada", None, &ids).await.unwrap();
     assert_eq!(open(&logs).await, 0);
@@ -154,7 +154,7 @@ async fn an_unknown_id_and_a_trimmed_action_are_told_apart() {
     let next = logs.bus.extent(Log::Actions).await.unwrap().next;
     logs.bus.trim(Log::Actions, next).await.unwrap();
     let ids = ["nobody".to_owned(), action.id.0.clone()];
-    let answers = retry(logs.bus.as_ref(), &At(time("23:00:00")), "ada", &ids).await.unwrap();
+    let answers = retry(logs.bus.as_ref(), &At(time("23:00:00")), "ada", &ids, false).await.unwrap();
     assert_eq!(answers[0].done, Done::Unknown);
     assert!(matches!(&answers[1].done, Done::Nothing(why) if why.contains("trimmed")));
     assert!(show(logs.bus.as_ref(), "nobody").await.unwrap().is_empty());

@@ -6,15 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tripline_bus::Log;
 use tripline_event::outcome::TargetResult;
-use tripline_event::{Action, Cause, Event, Outcome, OutcomeKind, Timestamp};
+use tripline_event::{Action, Cause, Event, Outcome, OutcomeKind, Position, Timestamp};
 
 use super::core::Core;
-use super::queue::Waiting;
+use super::queue::{Dropping, Waiting};
 use super::recorder::Closing;
-use super::state::QueueId;
-use super::{RenderError, Success, history, letter};
+use super::run::Run;
+use super::state::{Answered, QueueId};
+use super::{Overlap, RenderError, Success, TriggerPolicy, history, letter};
+use crate::workflow::local;
 use crate::{Attempt, RenderedAction, Trigger, TriggerError};
+
+/// The wait after the bus did not answer.
+const RUN_WAIT: Duration = Duration::from_secs(1);
 
 impl Core {
     /// Makes one attempt.
@@ -22,19 +28,23 @@ impl Core {
         let action = Arc::clone(&waiting.action);
         let events = match self.events_of(&mut waiting).await {
             Ok(events) => events,
-            Err(gone) => return self.bury(queue, &waiting, Cause::Render, &gone, Err(&gone)),
+            Err(gone) => return self.bury(queue, &waiting, Cause::Render, &gone, Err(&gone)).await,
         };
         let (rendered, kind) = match self.render(&action, &events) {
             Ok(rendered) => rendered,
             Err(RenderError { cause, reason }) => {
-                return self.bury(queue, &waiting, cause, &reason, Ok(&events));
+                return self.bury(queue, &waiting, cause, &reason, Ok(&events)).await;
             }
         };
         waiting.attempts += 1;
-        if !waiting.on_record && kind.asks_for_earlier_attempts() {
+        let policy = self.parts.renderer.policy(&action);
+        // A rate holds over restarts: every attempt that counts is on record.
+        let counted = policy.rate.is_some();
+        if counted || (!waiting.on_record && kind.asks_for_earlier_attempts()) {
             self.recorder.record(&self.attempted(&waiting)).await;
             waiting.on_record = true;
         }
+        let outcomes_from = self.outcomes_from(&policy).await;
         self.parts.observer.on_started(&action, waiting.attempts);
         let started = self.parts.clock.now();
         let attempt = Attempt {
@@ -47,16 +57,22 @@ impl Core {
         let answer = AssertUnwindSafe(async { kind.carry_out(attempt).await }).catch_unwind().await;
         let answer = answer.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
         match answer {
-            Ok(result) => self.succeeded(queue, &waiting, result, started),
+            Ok(result) => {
+                self.answered(queue, waiting.position, Answered::Yes);
+                self.succeeded(queue, &waiting, outcomes_from, result, started).await;
+            }
             Err(TriggerError::Refused { cause, reason }) => {
-                self.bury(queue, &waiting, cause, &reason, Ok(&events));
+                self.answered(queue, waiting.position, Answered::Yes);
+                self.bury(queue, &waiting, cause, &reason, Ok(&events)).await;
             }
             Err(TriggerError::Retry { reason, after }) => {
                 waiting.uncertain = true;
-                self.failed(queue, waiting, reason, after, &events);
+                self.answered(queue, waiting.position, Answered::No(&reason));
+                self.failed(queue, waiting, &policy, reason, after, &events).await;
             }
             Err(TriggerError::NotDone { reason, after }) => {
-                self.failed(queue, waiting, reason, after, &events);
+                self.answered(queue, waiting.position, Answered::No(&reason));
+                self.failed(queue, waiting, &policy, reason, after, &events).await;
             }
         }
     }
@@ -76,20 +92,21 @@ impl Core {
         };
         let events = self.events_of(&mut waiting).await;
         let events = events.as_deref().map_err(String::as_str);
-        self.bury(queue, &waiting, Cause::Expired, &error, events);
+        self.bury(queue, &waiting, Cause::Expired, &error, events).await;
     }
 
     /// Drops an action.
-    pub(super) fn drop_action(&self, queue: QueueId, waiting: &Waiting, reason: &str) {
+    pub(super) fn drop_action(&self, queue: QueueId, waiting: &Waiting, dropping: &Dropping) {
         let action = &waiting.action;
-        self.parts.observer.on_dropped(action, reason);
+        let Dropping { cause, reason, by } = dropping;
+        self.parts.observer.on_dropped(action, *cause, reason);
         let kind = OutcomeKind::Dropped {
             action: action.id.clone(),
             trigger: action.trigger.clone(),
             round: action.round,
-            reason: reason.to_owned(),
-            cause: None,
-            by: None,
+            reason: reason.to_string(),
+            cause: Some(*cause),
+            by: by.clone(),
         };
         self.recorder.push(&self.outcome(action, kind), Some(closing(queue, waiting)));
     }
@@ -119,10 +136,11 @@ impl Core {
         Ok((rendered, kind))
     }
 
-    fn succeeded(
+    async fn succeeded(
         &self,
         queue: QueueId,
         waiting: &Waiting,
+        outcomes_from: Option<Position>,
         result: TargetResult,
         started: Timestamp,
     ) {
@@ -136,6 +154,7 @@ impl Core {
             since_decided,
         };
         self.parts.observer.on_succeeded(action, &success);
+        let goes_on = outlives(&result);
         let kind = OutcomeKind::Succeeded {
             action: action.id.clone(),
             trigger: action.trigger.clone(),
@@ -145,23 +164,55 @@ impl Core {
             hops: action.links.hops,
             result,
         };
+        if let Some(outcomes_from) = outcomes_from.filter(|_| goes_on) {
+            self.remember_run(action, outcomes_from).await;
+        }
         self.close(queue, waiting, kind, None);
     }
 
-    fn failed(
+    /// What was started goes on when its action is closed: that is durable before.
+    async fn remember_run(&self, action: &Action, outcomes_from: Position) {
+        let run = Run::new(action, self.parts.clock.now(), outcomes_from);
+        while let Err(error) = run.put(self.parts.bus.as_ref()).await {
+            tracing::warn!(
+                target: "tripline::executor", trigger = %action.trigger, %error,
+                "what was started cannot be remembered; it is tried again"
+            );
+            tokio::time::sleep(RUN_WAIT).await;
+        }
+        self.state().run_begun(&run);
+        self.run_begun.notify_one();
+    }
+
+    /// Where outcomes will tell of the end of what an attempt of `policy` starts, if anybody
+    /// waits for that.
+    async fn outcomes_from(&self, policy: &TriggerPolicy) -> Option<Position> {
+        if policy.overlap == Overlap::AllowAll {
+            return None;
+        }
+        loop {
+            match self.parts.bus.extent(Log::Outcomes).await {
+                Ok(extent) => return Some(extent.next),
+                Err(_) => tokio::time::sleep(RUN_WAIT).await,
+            }
+        }
+    }
+
+    async fn failed(
         &self,
         queue: QueueId,
         mut waiting: Waiting,
+        policy: &TriggerPolicy,
         reason: String,
         after: Option<Duration>,
         events: &[Arc<Event>],
     ) {
         let action = Arc::clone(&waiting.action);
-        let policy = self.parts.renderer.policy(&action).retry;
+        let policy = policy.retry;
         let attempt = waiting.attempts;
         if policy.steps.is_some_and(|steps| attempt >= steps) {
             let error = format!("attempt {attempt}, the last one, failed: {reason}");
-            return self.bury(queue, &waiting, Cause::Exhausted, &error, Ok(events));
+            return self.bury(queue, &waiting, Cause::Exhausted, &error, Ok(events)).await;
         }
         let wait = policy.delay(attempt, &action, self.parts.seed);
         let wait = after.map_or(wait, |asked| asked.max(wait));
@@ -171,7 +222,7 @@ impl Core {
                 "attempt {attempt} failed and it expires at {} before the next one: {reason}",
                 action.expires_at
             );
-            return self.bury(queue, &waiting, Cause::Expired, &error, Ok(events));
+            return self.bury(queue, &waiting, Cause::Expired, &error, Ok(events)).await;
         }
         let error = letter::cut(reason);
         self.parts.observer.on_retry(&action, attempt, &error, next);
@@ -192,7 +243,7 @@ impl Core {
         self.retry(queue, waiting, next, error);
     }
 
-    fn bury(
+    async fn bury(
         &self,
         queue: QueueId,
         waiting: &Waiting,
@@ -203,7 +254,9 @@ impl Core {
         self.parts.observer.on_dead_letter(&waiting.action, cause, error);
         let letter = letter::dead_letter(&waiting.action, waiting.attempts, cause, error, events);
         let last_error = Some(letter.error.clone());
-        self.close(queue, waiting, OutcomeKind::DeadLettered(Box::new(letter)), last_error);
+        self.follow_up(&waiting.action, &letter).await;
+        let kind = OutcomeKind::DeadLettered(Box::new(letter));
+        self.close(queue, waiting, kind, last_error);
     }
 
     fn close(
@@ -236,6 +289,11 @@ impl Core {
 
 fn closing(queue: QueueId, waiting: &Waiting) -> Closing {
     Closing { queue, position: waiting.position, action: Arc::clone(&waiting.action) }
+}
+
+/// What the target was given to do is not over when the target has taken it.
+fn outlives(result: &TargetResult) -> bool {
+    matches!(result, TargetResult::Workflow { target, .. } if target != local::NAME)
 }
 
 fn between(from: Timestamp, to: Timestamp) -> Duration {

@@ -7,12 +7,13 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tripline_event::{Position, Timestamp};
+use tripline_event::{Outcome, OutcomeKind, Position, Timestamp, TriggerName};
 
+use super::circuit::CircuitChange;
 use super::queue::{Step, Waiting};
 use super::recorder::{Closing, Recorder};
-use super::state::{QueueId, State};
-use super::{ExecutorParts, history};
+use super::state::{Answered, QueueId, State};
+use super::{ExecutorParts, Frozen, history};
 
 /// The longest sleep: the clock may be set while it lasts.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -27,6 +28,8 @@ pub(super) struct Core {
     pub(super) recorder: Recorder,
     /// Something may be done in a queue.
     pub(super) changed: Notify,
+    /// An end is waited for that was not before.
+    pub(super) run_begun: Notify,
     tasks: TaskTracker,
     /// Ends all tasks at once.
     kill: CancellationToken,
@@ -39,6 +42,7 @@ impl Core {
             parts,
             recorder: Recorder::default(),
             changed: Notify::new(),
+            run_begun: Notify::new(),
             tasks: TaskTracker::new(),
             kill: CancellationToken::new(),
         }
@@ -97,10 +101,12 @@ impl Core {
             let Some((queue, head)) = next else { return false };
             if let Some(head) = head {
                 let policy = self.parts.renderer.policy(&head);
-                let any_target_paused = self.state().any_target_paused();
-                let target = any_target_paused.then(|| self.parts.renderer.target(&head));
-                let steps = self.state().take(queue, now, &head, &policy, target.flatten());
-                steps.into_iter().for_each(|step| self.act(queue, step));
+                let renderer = self.parts.renderer.as_ref();
+                let taken = self.state().take(queue, now, &policy, renderer);
+                taken.steps.into_iter().for_each(|step| self.act(queue, step));
+                if let Some(frozen) = taken.frozen {
+                    self.tell_frozen(&head.trigger, frozen, now);
+                }
             }
             let reads = self.state().begins_to_read(queue);
             if let Some(from) = reads {
@@ -116,10 +122,15 @@ impl Core {
         match step {
             Step::Start(waiting) => self.spawn(async move { core.attempt(queue, waiting).await }),
             Step::Expire(waiting) => self.spawn(async move { core.expire(queue, waiting).await }),
-            Step::Drop(waiting) => {
-                self.drop_action(queue, &waiting, "its trigger is suspended and drops what waits");
-            }
+            Step::Drop(waiting, dropping) => self.drop_action(queue, &waiting, &dropping),
         }
+    }
+
+    fn tell_frozen(&self, trigger: &TriggerName, frozen: Frozen, at: Timestamp) {
+        self.parts.observer.on_frozen(trigger, &frozen);
+        let (trigger, until) = (trigger.clone(), frozen.until);
+        let kind = OutcomeKind::Frozen { trigger, until, window: frozen.window.to_string() };
+        self.recorder.push(&Outcome { at, correlation: None, kind }, None);
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
@@ -141,31 +152,36 @@ impl Core {
         while let Some(position) = from {
             let records = history::actions(self.parts.bus.as_ref(), position, &trigger, max).await;
             let (dropped, more) = self.state().read_back(queue, records);
-            for (waiting, reason) in dropped {
-                self.drop_action(queue, &waiting, &reason);
+            for (waiting, dropping) in dropped {
+                self.drop_action(queue, &waiting, &dropping);
             }
             self.changed.notify_one();
             from = more;
         }
     }
 
+    /// What an attempt says about its target.
+    pub(super) fn answered(&self, queue: QueueId, position: Position, answered: Answered<'_>) {
+        let now = self.parts.clock.now();
+        // Its own statement: the lock is not held below.
+        let change = self.state().answered(queue, position, answered, now);
+        let Some(change) = change else { return };
+        self.parts.observer.on_circuit(&change);
+        let CircuitChange { target, open, failures, error } = change;
+        let kind = OutcomeKind::Circuit { target: target.to_string(), open, failures, error };
+        self.recorder.push(&Outcome { at: now, correlation: None, kind }, None);
+        self.changed.notify_one();
+    }
+
     /// An attempt ended for good. Its outcome is pushed after this.
     pub(super) fn ended(&self, queue: QueueId, position: Position, last_error: Option<String>) {
-        let mut state = self.state();
-        state.queue(queue).ended(position);
-        state.queue(queue).last_error = last_error;
-        state.touch(queue);
-        drop(state);
+        self.state().ended(queue, position, last_error);
         self.changed.notify_one();
     }
 
     /// An attempt failed and is made again at `next`.
     pub(super) fn retry(&self, queue: QueueId, waiting: Waiting, next: Timestamp, error: String) {
-        let mut state = self.state();
-        state.queue(queue).retry(waiting, next);
-        state.queue(queue).last_error = Some(error);
-        state.touch(queue);
-        drop(state);
+        self.state().retry(queue, waiting, next, error);
         self.changed.notify_one();
     }
 

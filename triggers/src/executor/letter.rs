@@ -6,8 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde_json::Value;
-use tripline_event::outcome::LetterEvent;
-use tripline_event::{Action, ActionEvent, Cause, DeadLetter, Event, Outcome, OutcomeKind};
+use tripline_event::{
+    Action, ActionEvent, Cause, DeadLetter, Envelope, Event, LetterEvent, Outcome, OutcomeKind,
+};
 
 /// The most bytes of an error that are kept in an outcome.
 const ERROR_BYTES: usize = 4096;
@@ -24,7 +25,10 @@ pub(super) fn dead_letter(
     let (events, error) = match events {
         Ok(events) => (copies(action, events), error.to_owned()),
         Err(gone) => {
-            let events = action.events.iter().map(|of| letter_event(of, Value::Null)).collect();
+            let none = || action.events.iter().map(|of| letter_event(of, Value::Null)).collect();
+            // Of one that was sent back after trimming, the record has them.
+            let kept = (!action.copies.is_empty()).then(|| action.copies.clone());
+            let events = kept.unwrap_or_else(none);
             (events, format!("{error} (no copy of the events: {gone})"))
         }
     };
@@ -36,14 +40,18 @@ pub(super) fn dead_letter(
         cause,
         error: cut(error),
         events,
-        record: None,
+        record: Some(Box::new(Action { copies: Vec::new(), ..action.clone() })),
         sensor: None,
     }
 }
 
 fn copies(action: &Action, events: &[Arc<Event>]) -> Vec<LetterEvent> {
     let pairs = action.events.iter().zip(events);
-    pairs.map(|(of, event)| letter_event(of, data_of(event))).collect()
+    let copy = |(of, event): (&ActionEvent, &Arc<Event>)| LetterEvent {
+        envelope: Some(Box::new(Envelope::of(event))),
+        ..letter_event(of, data_of(event))
+    };
+    pairs.map(copy).collect()
 }
 
 fn letter_event(of: &ActionEvent, data: Value) -> LetterEvent {

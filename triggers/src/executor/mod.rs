@@ -3,7 +3,7 @@
 //! Each trigger has a queue of its own, and each attempt is a task of its own: a target
 //! that hangs or fails delays its own trigger alone. The actions of one trigger are
 //! started in the order of their positions; one that waits for its next attempt holds up
-//! none behind it.
+//! none behind it, unless its policy wants one at a time in each lane.
 //!
 //! Promises: an action counts as open until the outcome that closes it is durable; an
 //! outcome is appended until the bus has it, and stored once; before the first attempt
@@ -12,16 +12,23 @@
 //! Not here: deciding, rendering, and how a target is called.
 
 mod attempt;
+mod circuit;
 mod core;
+mod follow_up;
 mod history;
+mod hold;
+mod lane;
 mod letter;
 mod policy;
 mod queue;
+mod rate;
 mod recorder;
 mod recovered;
 mod renderer;
+mod run;
 mod scope;
 mod state;
+mod take;
 #[cfg(test)]
 mod tests;
 
@@ -31,13 +38,17 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tripline_bus::Bus;
-use tripline_event::{Action, Clock, Event, Position, Timestamp, TriggerName};
+use tripline_event::{Action, ActionId, Clock, DropCause, Event, Position, Timestamp, TriggerName};
 
-pub use policy::{RateLimit, RetryPolicy, Suspended, TriggerPolicy};
+pub use circuit::{CircuitChange, CircuitSnapshot};
+pub use hold::{Hold, HoldCause};
+pub use policy::{Freeze, Frozen, Overlap, RateLimit, RetryPolicy, Suspended, TriggerPolicy};
 pub use renderer::{Observer, RenderError, Renderer, Success, Unobserved};
+pub use run::Run;
 pub use scope::Scope;
 
 use core::Core;
+use queue::Dropping;
 
 use crate::Trigger;
 
@@ -85,6 +96,8 @@ pub struct ExecutorParts {
     pub seed: u64,
     /// What is held in memory, and for how long a stop may take.
     pub limits: Limits,
+    /// Held while an action is appended other than by the evaluator, until it is taken over.
+    pub appending: Arc<tokio::sync::RwLock<()>>,
 }
 
 /// What an executor holds in memory, and how long it takes to stop.
@@ -128,6 +141,8 @@ pub struct TriggerSnapshot {
     pub last_error: Option<String>,
     /// Why it is paused, where it is.
     pub paused: Option<String>,
+    /// Why its next action is not started, where one waits.
+    pub hold: Option<Hold>,
 }
 
 /// What [`Executor::drop_waiting`] dropped.
@@ -137,6 +152,19 @@ pub struct DroppedCount {
     pub dropped: u64,
     /// Actions that wait in the log alone; those of them that match are dropped when
     /// they are read back.
+    pub to_examine: u64,
+}
+
+/// The waiting actions of one trigger that match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingCount {
+    /// The trigger.
+    pub trigger: TriggerName,
+    /// How many match, of those in memory.
+    pub waiting: u64,
+    /// When the oldest of them was decided.
+    pub oldest: Option<Timestamp>,
+    /// How many wait in the log alone: whether they match is known when they are read back.
     pub to_examine: u64,
 }
 
@@ -205,13 +233,77 @@ impl Executor {
 
     /// Drops the actions that match, but for those whose attempt is running, each with an
     /// outcome that gives `reason`. `filter` must not call the executor.
-    pub fn drop_waiting(&self, filter: &ActionFilter, reason: &str) -> DroppedCount {
+    pub fn drop_waiting(
+        &self,
+        filter: &ActionFilter,
+        cause: DropCause,
+        reason: &str,
+    ) -> DroppedCount {
         let (taken, to_examine) = self.core.state().take_matching(filter, &reason.into());
         for (queue, waiting) in &taken {
-            self.core.drop_action(*queue, waiting, reason);
+            let dropping = Dropping { cause, reason: reason.into(), by: None };
+            self.core.drop_action(*queue, waiting, &dropping);
         }
         self.core.changed.notify_one();
         DroppedCount { dropped: taken.len() as u64, to_examine }
+    }
+
+    /// How many actions [`Self::drop_waiting`] would drop of each trigger that has some.
+    pub fn count_waiting(&self, filter: &ActionFilter) -> Vec<WaitingCount> {
+        let counts = self.core.state().count_matching(filter);
+        let counts = counts.into_iter().map(|(trigger, waiting, oldest, to_examine)| {
+            WaitingCount { trigger, waiting, oldest, to_examine }
+        });
+        counts.filter(|count| count.waiting > 0 || count.to_examine > 0).collect()
+    }
+
+    /// Of the actions in the scope that wait now, carries out only the newest of each trigger,
+    /// target and key; the others are dropped, each with an outcome. A target stands for all
+    /// triggers.
+    pub fn keep_latest(&self, scope: &Scope) {
+        self.core.state().keep_latest(scope);
+        self.core.changed.notify_one();
+    }
+
+    /// The circuits that are open, in the order of their targets.
+    pub fn circuits(&self) -> Vec<CircuitSnapshot> {
+        self.core.state().circuits()
+    }
+
+    /// What an action of an earlier process has started goes on. To be told before
+    /// [`Self::run`].
+    pub fn restore_run(&self, run: &Run) {
+        self.core.state().run_begun(run);
+    }
+
+    /// Whether the end of what an action has started is waited for; and from where outcomes
+    /// may tell of one that began to be waited for since this was asked.
+    pub fn awaited_runs(&self) -> (bool, Option<Position>) {
+        self.core.state().awaited_runs()
+    }
+
+    /// Returns when an end is waited for that was not before.
+    pub async fn run_begun(&self) {
+        self.core.run_begun.notified().await;
+    }
+
+    /// What an action has started has ended; whether anything waited for that, so that
+    /// [`Run::forget`] is to be called.
+    pub fn run_ended(&self, action: &ActionId) -> bool {
+        let known = self.core.state().run_ended(action);
+        self.core.changed.notify_one();
+        known
+    }
+
+    /// An attempt of the trigger was made at `at` by an earlier process. To be told before
+    /// [`Self::run`].
+    pub fn note_start(&self, trigger: &TriggerName, at: Timestamp) {
+        self.core.state().note_start(trigger, at);
+    }
+
+    /// The action of a `dlqTrigger` is in the log already. To be told before [`Self::run`].
+    pub fn note_follow_up(&self, id: ActionId) {
+        self.core.state().note_follow_up(id);
     }
 
     /// Tells that [`Renderer::policy`] may answer otherwise than before.

@@ -1,14 +1,16 @@
 //! How a trigger's actions are started and tried again.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use tripline_event::Action;
+use tripline_event::{Action, Timestamp};
 
 /// How the actions of one trigger are started and tried again. The daemon makes it from
 /// the sensor's definition; it is asked for before each start, so that a changed sensor
 /// takes effect on what waits.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct TriggerPolicy {
     /// The most attempts that run at once. 1 keeps the order at the target, too.
     pub max_in_flight: u32,
@@ -18,11 +20,65 @@ pub struct TriggerPolicy {
     pub rate: Option<RateLimit>,
     /// The trigger is suspended by its definition.
     pub suspended: Option<Suspended>,
+    /// The next action of a lane starts after the one before it is closed. A lane are the
+    /// actions of one trigger for one target with one key.
+    pub strict: bool,
+    /// Of the actions of a lane that wait, only the newest is carried out, one at a time.
+    pub latest: bool,
+    /// What happens to an action while another one of its lane runs.
+    pub overlap: Overlap,
+    /// When nothing is started.
+    pub freeze: Option<Arc<dyn Freeze>>,
+}
+
+impl TriggerPolicy {
+    /// Whether at most one action of a lane runs at a time.
+    pub(super) fn exclusive(&self) -> bool {
+        self.strict || self.latest || self.overlap != Overlap::AllowAll
+    }
+}
+
+/// What happens to an action while another one of its lane runs: the words of `Schedule`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overlap {
+    /// Both run.
+    #[default]
+    AllowAll,
+    /// It is dropped.
+    Skip,
+    /// It waits, and those after it are dropped until it has started.
+    BufferOne,
+    /// It waits, however many do.
+    BufferAll,
+}
+
+/// Times at which nothing is started.
+pub trait Freeze: fmt::Debug + Send + Sync + 'static {
+    /// The window that `now` is in; none where it is in none. Pure.
+    fn frozen(&self, now: Timestamp) -> Option<Frozen>;
+}
+
+/// A window in which nothing is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frozen {
+    /// Its end.
+    pub until: Timestamp,
+    /// Its name.
+    pub window: Arc<str>,
 }
 
 impl Default for TriggerPolicy {
     fn default() -> Self {
-        Self { max_in_flight: 64, retry: RetryPolicy::default(), rate: None, suspended: None }
+        Self {
+            max_in_flight: 64,
+            retry: RetryPolicy::default(),
+            rate: None,
+            suspended: None,
+            strict: false,
+            latest: false,
+            overlap: Overlap::AllowAll,
+            freeze: None,
+        }
     }
 }
 
@@ -35,7 +91,8 @@ pub enum Suspended {
     Drop,
 }
 
-/// The most starts in a time, evenly spread: there is no burst after a quiet time.
+/// The most attempts in any span of a time, evenly spread: there is no burst after a quiet
+/// time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     /// How many; 0 counts as 1.

@@ -1,12 +1,16 @@
 //! The open actions of one trigger that are in memory. No I/O, no clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tripline_event::{Action, DefinitionHash, Event, Position, Timestamp, TriggerName};
+use tripline_event::{
+    Action, ActionId, DropCause, Event, Origin, Position, Timestamp, TriggerName,
+};
 
-use super::{ActionFilter, Decided, Suspended, TriggerPolicy};
+use super::hold::{Hold, HoldCause};
+use super::lane::{Lane, Lanes};
+use super::rate::RateWindow;
+use super::{ActionFilter, Decided, TriggerPolicy};
 
 /// An action whose attempt is not running.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub(super) struct Waiting {
     /// That it may have been attempted is durable.
     pub(super) on_record: bool,
     pub(super) last_error: Option<String>,
+    /// The target that it is for, once that was asked.
+    pub(super) target: Option<Arc<str>>,
 }
 
 impl From<Decided> for Waiting {
@@ -35,6 +41,7 @@ impl From<Decided> for Waiting {
             uncertain: decided.recovered.is_some() && on_record,
             on_record,
             last_error: None,
+            target: None,
             action: decided.action,
         }
     }
@@ -44,6 +51,15 @@ impl Waiting {
     fn payload_bytes(&self) -> usize {
         let events = self.events.iter().flatten();
         events.map(|event| event.data.as_ref().map_or(0, bytes::Bytes::len)).sum()
+    }
+
+    /// Something may have been begun, so that it has to be gone on with.
+    pub(super) fn was_begun(&self) -> bool {
+        self.attempts > 0 || self.uncertain
+    }
+
+    pub(super) fn is_replayed(&self) -> bool {
+        matches!(self.action.origin, Origin::Replay { .. })
     }
 }
 
@@ -70,6 +86,14 @@ pub(super) struct DropOrder {
     pub(super) reason: Arc<str>,
 }
 
+/// Why an action is dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Dropping {
+    pub(super) cause: DropCause,
+    pub(super) reason: Arc<str>,
+    pub(super) by: Option<ActionId>,
+}
+
 /// What is to be done with an action that was taken from the queue.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -77,38 +101,40 @@ pub(super) enum Step {
     Start(Waiting),
     /// It expired.
     Expire(Waiting),
-    /// Its definition says that it is not to wait.
-    Drop(Waiting),
+    /// It is not to wait.
+    Drop(Waiting, Dropping),
 }
 
-/// When there is more to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// At once: the next action has another definition, hence perhaps another policy.
-    Again,
-    /// At this time, if nothing else happens before.
-    At(Option<Timestamp>),
+/// An attempt that runs.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) decided_at: Timestamp,
+    pub(super) target: Arc<str>,
 }
-
-/// A rate is kept to even if a wake-up comes this late.
-const RATE_SLACK: Duration = Duration::from_millis(10);
 
 /// The open actions of one trigger.
 pub(super) struct Queue {
     pub(super) trigger: TriggerName,
-    ready: BTreeMap<Position, Waiting>,
-    retrying: BTreeMap<(Timestamp, Position), Waiting>,
-    /// When those that run were decided.
-    in_flight: BTreeMap<Position, Timestamp>,
+    pub(super) ready: BTreeMap<Position, Waiting>,
+    /// When those in `ready` expire.
+    pub(super) expiries: BTreeSet<(Timestamp, Position)>,
+    pub(super) retrying: BTreeMap<(Timestamp, Position), Waiting>,
+    pub(super) in_flight: BTreeMap<Position, Running>,
+    pub(super) lanes: Lanes,
     /// Ended, but the outcome is not durable.
     recording: usize,
     payload_bytes: usize,
     pub(super) beyond: Option<Beyond>,
     pub(super) orders: Vec<DropOrder>,
-    next_start: Option<Timestamp>,
+    /// Of the actions up to here, only the newest of each lane is carried out.
+    pub(super) latest_through: Option<Position>,
+    pub(super) rate: RateWindow,
+    pub(super) replay_rate: RateWindow,
     pub(super) last_error: Option<String>,
-    /// Why the paused target of its first action is paused.
-    pub(super) held_by_target: Option<String>,
+    /// Why its next action is not started.
+    pub(super) hold: Option<Hold>,
+    /// The freeze window that was told last.
+    pub(super) frozen_until: Option<Timestamp>,
     pub(super) wake_at: Option<Timestamp>,
     pub(super) dirty: bool,
 }
@@ -118,15 +144,20 @@ impl Queue {
         Self {
             trigger,
             ready: BTreeMap::new(),
+            expiries: BTreeSet::new(),
             retrying: BTreeMap::new(),
             in_flight: BTreeMap::new(),
+            lanes: Lanes::default(),
             recording: 0,
             payload_bytes: 0,
             beyond: None,
             orders: Vec::new(),
-            next_start: None,
+            latest_through: None,
+            rate: RateWindow::default(),
+            replay_rate: RateWindow::default(),
             last_error: None,
-            held_by_target: None,
+            hold: None,
+            frozen_until: None,
             wake_at: None,
             dirty: false,
         }
@@ -140,7 +171,8 @@ impl Queue {
     /// How many more actions would be started as soon as they are offered.
     pub(super) fn room(&self, policy: &TriggerPolicy) -> usize {
         let waits = !self.ready.is_empty() || self.beyond.is_some();
-        if waits || policy.rate.is_some() || policy.suspended.is_some() {
+        let ruled = policy.rate.is_some() || policy.exclusive() || policy.freeze.is_some();
+        if waits || ruled || policy.suspended.is_some() {
             return 0;
         }
         (policy.max_in_flight.max(1) as usize).saturating_sub(self.in_flight.len())
@@ -154,8 +186,16 @@ impl Queue {
     pub(super) fn oldest_decided_at(&self) -> Option<Timestamp> {
         let ready = self.ready.first_key_value().map(|(_, waiting)| waiting.action.decided_at);
         let retrying = self.retrying.values().map(|waiting| waiting.action.decided_at);
-        let running = self.in_flight.values().copied();
+        let running = self.in_flight.values().map(|running| running.decided_at);
         ready.into_iter().chain(retrying).chain(running).min()
+    }
+
+    /// The next action, of those that wait and those that wait for a retry: its policy is
+    /// that of the trigger.
+    pub(super) fn head(&self) -> Option<Arc<Action>> {
+        let ready = self.ready.first_key_value().map(|(_, waiting)| waiting);
+        let waiting = ready.or_else(|| self.retrying.first_key_value().map(|(_, waiting)| waiting));
+        waiting.map(|waiting| Arc::clone(&waiting.action))
     }
 
     /// Adds an action. Its payload is kept where it is the only one, or there is room.
@@ -166,93 +206,64 @@ impl Queue {
         } else {
             self.payload_bytes += bytes;
         }
+        self.make_ready(waiting);
+    }
+
+    fn make_ready(&mut self, waiting: Waiting) {
+        self.expiries.insert((waiting.action.expires_at, waiting.position));
         self.ready.insert(waiting.position, waiting);
     }
 
-    /// The action to start next, of those that wait and those whose retry is due.
-    pub(super) fn head(&mut self, now: Timestamp) -> Option<Arc<Action>> {
+    /// Those whose retry is due wait from now on.
+    pub(super) fn retries_due(&mut self, now: Timestamp) {
         while let Some(due) = self.retrying.first_entry()
             && due.key().0 <= now
         {
             let waiting = due.remove();
-            self.ready.insert(waiting.position, waiting);
+            self.make_ready(waiting);
         }
-        self.ready.first_key_value().map(|(_, waiting)| Arc::clone(&waiting.action))
     }
 
-    /// Takes what is to be done now from the actions of `definition`, whose policy this
-    /// is; nothing is started while it is `paused`.
-    pub(super) fn take(
-        &mut self,
-        now: Timestamp,
-        definition: &DefinitionHash,
-        policy: &TriggerPolicy,
-        paused: bool,
-    ) -> (Vec<Step>, Next) {
-        let mut steps = Vec::new();
-        while let Some((_, first)) = self.ready.first_key_value() {
-            let expires_at = first.action.expires_at;
-            let step: fn(Waiting) -> Step = if expires_at <= now {
-                Step::Expire
-            } else if first.action.definition != *definition {
-                return (steps, Next::Again);
-            } else if policy.suspended == Some(Suspended::Drop) {
-                Step::Drop
-            } else if paused
-                || policy.suspended.is_some()
-                || self.in_flight.len() >= policy.max_in_flight.max(1) as usize
-            {
-                return (steps, self.wake(Some(expires_at)));
-            } else if let Some(at) = self.next_start.filter(|at| policy.rate.is_some() && *at > now)
-            {
-                return (steps, self.wake(Some(expires_at.min(at))));
-            } else {
-                self.count_start(now, policy);
-                Step::Start
-            };
-            let Some((_, waiting)) = self.ready.pop_first() else { break };
-            steps.push(self.taken(step(waiting)));
-        }
-        (steps, self.wake(None))
-    }
-
-    fn taken(&mut self, step: Step) -> Step {
-        let (Step::Start(waiting) | Step::Expire(waiting) | Step::Drop(waiting)) = &step;
+    /// Takes a waiting action out; its outcome will be recorded.
+    pub(super) fn remove(&mut self, position: Position) -> Option<Waiting> {
+        let waiting = self.ready.remove(&position)?;
+        self.expiries.remove(&(waiting.action.expires_at, position));
         self.payload_bytes -= waiting.payload_bytes();
-        if let Step::Start(waiting) = &step {
-            self.in_flight.insert(waiting.position, waiting.action.decided_at);
-        } else {
-            self.recording += 1;
-        }
-        step
+        Some(waiting)
     }
 
-    fn count_start(&mut self, now: Timestamp, policy: &TriggerPolicy) {
-        self.next_start = policy.rate.map(|rate| {
-            let late = now.checked_sub(RATE_SLACK).unwrap_or(now);
-            let from = self.next_start.map_or(now, |at| at.max(late));
-            from.checked_add(rate.per / rate.requests.max(1)).unwrap_or(Timestamp::MAX)
-        });
+    /// Takes an action that is not started any more.
+    pub(super) fn give_up(&mut self, position: Position) -> Option<Waiting> {
+        let taken = self.remove(position).or_else(|| {
+            let key = self.retrying.keys().find(|(_, at)| *at == position).copied()?;
+            self.retrying.remove(&key)
+        })?;
+        self.recording += 1;
+        Some(taken)
     }
 
-    /// When there is more to be done, at `other` or earlier.
-    pub(super) fn wake(&self, other: Option<Timestamp>) -> Next {
-        let retry = self.retrying.first_key_value().map(|((at, _), _)| *at);
-        Next::At(retry.into_iter().chain(other).min())
+    /// Takes an action whose attempt is made now.
+    pub(super) fn start(&mut self, position: Position, target: Arc<str>) -> Option<Waiting> {
+        let waiting = self.remove(position)?;
+        let running = Running { decided_at: waiting.action.decided_at, target };
+        self.in_flight.insert(position, running);
+        self.lanes.begin(position, &waiting.action);
+        Some(waiting)
     }
 
-    /// An attempt ended for good; its outcome is to become durable.
-    pub(super) fn ended(&mut self, position: Position) {
+    /// An attempt ended for good; its outcome is to become durable. Returns where it ran.
+    pub(super) fn ended(&mut self, position: Position) -> Option<Arc<str>> {
         // One that expired was never in flight.
-        if self.in_flight.remove(&position).is_some() {
-            self.recording += 1;
-        }
+        let running = self.in_flight.remove(&position)?;
+        self.recording += 1;
+        Some(running.target)
     }
 
-    /// An attempt failed and is made again at `next`.
-    pub(super) fn retry(&mut self, waiting: Waiting, next: Timestamp) {
-        self.in_flight.remove(&waiting.position);
+    /// An attempt failed and is made again at `next`. Returns where it ran.
+    pub(super) fn retry(&mut self, waiting: Waiting, next: Timestamp) -> Option<Arc<str>> {
+        let running = self.in_flight.remove(&waiting.position);
         self.retrying.insert((next, waiting.position), waiting);
+        running.map(|running| running.target)
     }
 
     /// An action was read back only to be dropped.
@@ -260,30 +271,76 @@ impl Queue {
         self.recording += 1;
     }
 
-    /// An outcome is durable.
-    pub(super) fn recorded(&mut self) {
+    /// The outcome of an action is durable.
+    pub(super) fn recorded(&mut self, position: Position) {
         self.recording -= 1;
+        self.lanes.close(position);
     }
 
     /// Takes the actions that match, whether they wait for their first attempt or for
     /// another.
     pub(super) fn take_matching(&mut self, filter: &ActionFilter) -> Vec<Waiting> {
-        let ready = self.ready.extract_if(.., |_, waiting| filter(&waiting.action));
-        let mut taken: Vec<_> = ready.map(|(_, waiting)| waiting).collect();
-        let bytes: usize = taken.iter().map(Waiting::payload_bytes).sum();
-        self.payload_bytes -= bytes;
-        let retrying = self.retrying.extract_if(.., |_, waiting| filter(&waiting.action));
-        taken.extend(retrying.map(|(_, waiting)| waiting));
-        self.recording += taken.len();
-        taken
+        let ready = self.ready.values().filter(|waiting| filter(&waiting.action));
+        let retrying = self.retrying.values().filter(|waiting| filter(&waiting.action));
+        let positions: Vec<Position> =
+            ready.chain(retrying).map(|waiting| waiting.position).collect();
+        positions.into_iter().filter_map(|position| self.give_up(position)).collect()
+    }
+
+    /// How many would be taken.
+    pub(super) fn matching(&self, filter: &ActionFilter) -> (u64, Option<Timestamp>) {
+        let all = self.ready.values().chain(self.retrying.values());
+        let matching = all.filter(|waiting| filter(&waiting.action));
+        matching.fold((0, None), |(count, oldest), waiting| {
+            let at = waiting.action.decided_at;
+            (count + 1, Some(oldest.map_or(at, |oldest: Timestamp| oldest.min(at))))
+        })
+    }
+
+    /// Of the waiting actions of each lane all but the newest, each with the newest: those
+    /// up to `through`, or all. The newest is the one whose event is.
+    pub(super) fn superseded(&self, through: Option<Position>) -> Vec<(Position, ActionId)> {
+        let all = || {
+            let all = self.ready.values().chain(self.retrying.values());
+            all.filter(|waiting| through.is_none_or(|through| waiting.position <= through))
+        };
+        let rank = |waiting: &Waiting| (waiting.action.cause, waiting.position);
+        let mut newest: HashMap<Lane, &Waiting> = HashMap::new();
+        for waiting in all() {
+            let known = newest.entry(Lane::of(&waiting.action)).or_insert(waiting);
+            if rank(known) < rank(waiting) {
+                *known = waiting;
+            }
+        }
+        let older = all().filter_map(|waiting| {
+            let newest = newest.get(&Lane::of(&waiting.action))?;
+            (newest.position != waiting.position)
+                .then(|| (waiting.position, newest.action.id.clone()))
+        });
+        older.collect()
+    }
+
+    /// Whether actions that are in the log alone are to be read before any is started.
+    pub(super) fn is_sorting(&self, limit: usize) -> bool {
+        let Some(through) = self.latest_through else { return false };
+        let more = self.beyond.as_ref().is_some_and(|beyond| beyond.from <= through);
+        // Those that were dropped count no more, though their outcomes are still written.
+        more && self.ready.len() + self.retrying.len() + self.in_flight.len() < limit
     }
 
     /// Whether actions that are in the log alone are to be read now; if so, it is noted
     /// that they are.
     pub(super) fn begins_to_read(&mut self, limit: usize) -> Option<Position> {
-        let wanted = self.ready.len() <= limit / 8 && self.held() < limit;
+        let wanted =
+            (self.is_sorting(limit) || self.ready.len() <= limit / 8) && self.held() < limit;
         let beyond = self.beyond.as_mut().filter(|beyond| wanted && !beyond.reading)?;
         beyond.reading = true;
         Some(beyond.from)
+    }
+
+    /// Why it is paused by its target, where it is.
+    pub(super) fn paused_by_target(&self) -> Option<String> {
+        let hold = self.hold.as_ref().filter(|hold| hold.cause == HoldCause::Paused)?;
+        Some(hold.reason.clone())
     }
 }

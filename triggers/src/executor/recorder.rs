@@ -201,6 +201,7 @@ fn dedup(kind: &OutcomeKind) -> Option<Bytes> {
         OutcomeKind::Attempted { action, round, attempt, .. } => {
             format!("{action}-{round}-a{attempt}")
         }
+        OutcomeKind::Frozen { trigger, until, .. } => format!("frozen/{trigger}/{until}"),
         OutcomeKind::Retrying { action, round, attempt, .. } => {
             format!("{action}-{round}-r{attempt}")
         }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use tripline_bus::WriteError;
 use tripline_event::outcome::TargetResult;
-use tripline_event::{Action, Cause, Event, Position, Timestamp};
+use tripline_event::{
+    Action, Cause, DeadLetter, DropCause, Event, Position, Timestamp, TriggerName,
+};
 
-use super::TriggerPolicy;
+use super::{CircuitChange, Frozen, TriggerPolicy};
 use crate::RenderedAction;
 
 /// Knows the sensors that decided the actions.
@@ -20,13 +22,22 @@ pub trait Renderer: Send + Sync + 'static {
         events: &[Arc<Event>],
     ) -> Result<RenderedAction, RenderError>;
 
-    /// How the actions of this trigger are started and tried again.
+    /// How the actions of this trigger are started and tried again: those of one trigger all
+    /// in the same way, the way of the sensor as it is now.
     fn policy(&self, action: &Action) -> TriggerPolicy;
 
-    /// The name of the target that `action` is for, for [`super::Scope::Target`]. Asked
-    /// only while a target is paused.
+    /// The name of the target that `action` is for: for [`super::Scope::Target`], and for the
+    /// circuit. None where there is no name, so that the trigger has a circuit of its own.
+    /// Pure; must not call the executor.
     fn target(&self, action: &Action) -> Option<String> {
         let _ = action;
+        None
+    }
+
+    /// The action of the `dlqTrigger` of the trigger of `action`, which has become `letter`
+    /// at `now`; the same id for the same action and round.
+    fn follow_up(&self, action: &Action, letter: &DeadLetter, now: Timestamp) -> Option<Action> {
+        let _ = (action, letter, now);
         None
     }
 }
@@ -65,8 +76,23 @@ pub trait Observer: Send + Sync + 'static {
     }
 
     /// The action was dropped; that is not durable yet.
-    fn on_dropped(&self, action: &Action, reason: &str) {
-        let _ = (action, reason);
+    fn on_dropped(&self, action: &Action, cause: DropCause, reason: &str) {
+        let _ = (action, cause, reason);
+    }
+
+    /// The circuit of a target was opened or closed; that is not durable yet.
+    fn on_circuit(&self, change: &CircuitChange) {
+        let _ = change;
+    }
+
+    /// Actions of the trigger wait for the end of a freeze window: told once for each.
+    fn on_frozen(&self, trigger: &TriggerName, frozen: &Frozen) {
+        let _ = (trigger, frozen);
+    }
+
+    /// The action of a `dlqTrigger` is durable.
+    fn on_follow_up(&self, position: Position, action: &Action) {
+        let _ = (position, action);
     }
 
     /// The closing outcome of the action at `position` is durable.

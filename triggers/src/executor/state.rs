@@ -1,13 +1,19 @@
 //! The queues of all triggers, and what is common to them. No I/O, no clock.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use tripline_event::{Action, Position, Timestamp, TriggerName};
+use tripline_event::{Action, ActionId, DropCause, Position, Timestamp, TriggerName};
 
-use super::queue::{Beyond, DropOrder, Next, Queue, Step, Waiting};
+use super::circuit::{CircuitChange, Circuits};
+use super::lane::Lane;
+use super::queue::{Beyond, DropOrder, Dropping, Queue, Waiting};
 use super::recovered::RecoveredSet;
-use super::{Decided, Limits, Scope, TriggerPolicy, TriggerSnapshot};
+use super::run::Run;
+use super::take::{Surroundings, Taken};
+use super::{
+    ActionFilter, CircuitSnapshot, Decided, Limits, Renderer, Scope, TriggerPolicy, TriggerSnapshot,
+};
 
 /// A queue, by its place in [`State::queues`].
 pub(super) type QueueId = usize;
@@ -25,7 +31,23 @@ pub(super) struct State {
     open: BTreeSet<Position>,
     recovered: RecoveredSet,
     paused: BTreeMap<Scope, String>,
+    circuits: Circuits,
+    /// Actions of `dlqTrigger`s that were in the log at the start, or were appended since.
+    follow_ups: HashSet<ActionId>,
+    /// What goes on though its action is closed.
+    runs: HashMap<ActionId, (QueueId, Lane)>,
+    /// From where outcomes may tell of the end of one that was begun since this was asked.
+    runs_from: Option<Position>,
     stopping: bool,
+}
+
+/// How an attempt went, for the circuit of its target.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Answered<'a> {
+    /// The target answered, be it with a refusal.
+    Yes,
+    /// It failed in a way that is worth another attempt.
+    No(&'a str),
 }
 
 impl State {
@@ -39,6 +61,10 @@ impl State {
             open: BTreeSet::new(),
             recovered: RecoveredSet::default(),
             paused: BTreeMap::new(),
+            circuits: Circuits::default(),
+            follow_ups: HashSet::new(),
+            runs: HashMap::new(),
+            runs_from: None,
             stopping: false,
         }
     }
@@ -84,7 +110,7 @@ impl State {
             // Whether a target is paused is found out only when the action is started.
             matches!(scope, Scope::Target(_)) || scope.names(trigger)
         });
-        if paused || self.stopping {
+        if paused || self.stopping || self.circuits.any_open() {
             return 0;
         }
         let most = self.limits.actions_per_trigger;
@@ -127,7 +153,7 @@ impl State {
         self.stopping = true;
     }
 
-    /// The next queue to look at, and the action in it that would be started next.
+    /// The next queue to look at, and an action of it, whose policy is the queue's.
     pub(super) fn next_dirty(&mut self, now: Timestamp) -> Option<(QueueId, Option<Arc<Action>>)> {
         while let Some((at, id)) = self.timers.first().copied()
             && at <= now
@@ -141,12 +167,7 @@ impl State {
         }
         let id = self.dirty.pop_front()?;
         self.queues[id].dirty = false;
-        let head = self.queues[id].head(now);
-        if head.is_none() {
-            let next = self.queues[id].wake(None);
-            self.settle(id, next);
-        }
-        Some((id, head))
+        Some((id, self.queues[id].head()))
     }
 
     /// When the next queue becomes dirty by itself.
@@ -154,43 +175,163 @@ impl State {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    /// Whether [`super::Renderer::target`] must be asked.
-    pub(super) fn any_target_paused(&self) -> bool {
-        self.paused.keys().any(|scope| matches!(scope, Scope::Target(_)))
-    }
-
-    /// Takes what is to be done now in a queue whose first action is `head`.
+    /// Takes what is to be done now in a queue.
     pub(super) fn take(
         &mut self,
         id: QueueId,
         now: Timestamp,
-        head: &Action,
         policy: &TriggerPolicy,
-        target: Option<String>,
-    ) -> Vec<Step> {
-        let held_by_target =
-            target.and_then(|target| self.paused.get(&Scope::Target(target))).cloned();
-        let paused = held_by_target.is_some() || self.paused_by_name(id).is_some();
-        let queue = &mut self.queues[id];
-        queue.held_by_target = held_by_target;
-        let (steps, next) = queue.take(now, &head.definition, policy, paused);
-        self.settle(id, next);
-        steps
+        renderer: &dyn Renderer,
+    ) -> Taken {
+        let Self { queues, paused, circuits, limits, .. } = self;
+        let queue = &mut queues[id];
+        let trigger = queue.trigger.clone();
+        let by_name =
+            paused.iter().find_map(|(scope, reason)| scope.names(&trigger).then_some(reason));
+        let any_target = paused.keys().any(|scope| matches!(scope, Scope::Target(_)));
+        let taken = queue.take(Surroundings {
+            id,
+            now,
+            policy,
+            paused: by_name,
+            target_paused: &|target| {
+                any_target.then(|| paused.get(&Scope::Target(target.to_owned())))?.cloned()
+            },
+            target_of: &|waiting| match renderer.target(&waiting.action) {
+                Some(target) => target.into(),
+                None => format!("trigger {trigger}").into(),
+            },
+            circuits,
+            limit: limits.actions_per_trigger,
+        });
+        self.settle(id, taken.wake);
+        taken
     }
 
-    fn settle(&mut self, id: QueueId, next: Next) {
+    fn settle(&mut self, id: QueueId, wake: Option<Timestamp>) {
         let queue = &mut self.queues[id];
-        match next {
-            Next::Again => self.touch(id),
-            // A timer that is too early is harmless: the queue is looked at once more.
-            Next::At(Some(at)) if queue.wake_at.is_none_or(|earlier| at < earlier) => {
-                if let Some(later) = queue.wake_at.replace(at) {
-                    self.timers.remove(&(later, id));
-                }
-                self.timers.insert((at, id));
+        // A timer that is too early is harmless: the queue is looked at once more.
+        if let Some(at) = wake
+            && queue.wake_at.is_none_or(|earlier| at < earlier)
+        {
+            if let Some(later) = queue.wake_at.replace(at) {
+                self.timers.remove(&(later, id));
             }
-            Next::At(_) => {}
+            self.timers.insert((at, id));
         }
+    }
+
+    /// What an attempt says about its target.
+    pub(super) fn answered(
+        &mut self,
+        id: QueueId,
+        position: Position,
+        answered: Answered<'_>,
+        now: Timestamp,
+    ) -> Option<CircuitChange> {
+        let target = Arc::clone(&self.queues[id].in_flight.get(&position)?.target);
+        let change = match answered {
+            Answered::Yes => self.circuits.answered(&target),
+            Answered::No(error) => self.circuits.failed(&target, id, error, now),
+        };
+        if change.as_ref().is_some_and(|change| !change.open) {
+            self.touch_all();
+        }
+        change
+    }
+
+    /// An attempt ended for good. Its outcome is pushed after this.
+    pub(super) fn ended(&mut self, id: QueueId, position: Position, last_error: Option<String>) {
+        let queue = &mut self.queues[id];
+        let target = queue.ended(position);
+        queue.last_error = last_error;
+        self.left(id, target);
+    }
+
+    /// An attempt failed and is made again at `next`.
+    pub(super) fn retry(&mut self, id: QueueId, waiting: Waiting, next: Timestamp, error: String) {
+        let queue = &mut self.queues[id];
+        let target = queue.retry(waiting, next);
+        queue.last_error = Some(error);
+        self.left(id, target);
+    }
+
+    fn left(&mut self, id: QueueId, target: Option<Arc<str>>) {
+        if let Some(target) = target {
+            self.circuits.end(&target, id);
+        }
+        self.touch(id);
+    }
+
+    /// The action of a `dlqTrigger` is in the log already.
+    pub(super) fn knows_follow_up(&self, id: &ActionId) -> bool {
+        self.follow_ups.contains(id)
+    }
+
+    pub(super) fn note_follow_up(&mut self, id: ActionId) {
+        self.follow_ups.insert(id);
+    }
+
+    /// The circuits that are open.
+    pub(super) fn circuits(&self) -> Vec<CircuitSnapshot> {
+        self.circuits.snapshot()
+    }
+
+    /// What an action has started goes on.
+    pub(super) fn run_begun(&mut self, run: &Run) {
+        self.runs_from = self.runs_from.into_iter().chain([run.outcomes_from]).min();
+        let id = self.queue_of(&run.trigger);
+        self.queues[id].lanes.run(run.lane(), run.action.clone());
+        self.runs.insert(run.action.clone(), (id, run.lane()));
+    }
+
+    /// What an action has started has ended; whether anybody waited for that.
+    pub(super) fn run_ended(&mut self, action: &ActionId) -> bool {
+        let Some((id, lane)) = self.runs.remove(action) else { return false };
+        self.queues[id].lanes.run_ended(&lane, action);
+        self.touch(id);
+        true
+    }
+
+    /// Whether an end is waited for; and from where outcomes may tell of one that began to be
+    /// waited for since this was asked.
+    pub(super) fn awaited_runs(&mut self) -> (bool, Option<Position>) {
+        (!self.runs.is_empty(), self.runs_from.take())
+    }
+
+    /// An attempt was made by an earlier process.
+    pub(super) fn note_start(&mut self, trigger: &TriggerName, at: Timestamp) {
+        let id = self.queue_of(trigger);
+        self.queues[id].rate.note(at);
+    }
+
+    /// Of the actions in the scope that wait now only the newest of each lane are carried out.
+    pub(super) fn keep_latest(&mut self, scope: &Scope) {
+        for queue in &mut self.queues {
+            if !matches!(scope, Scope::Target(_)) && !scope.names(&queue.trigger) {
+                continue;
+            }
+            let in_memory = queue.ready.keys().chain(queue.retrying.keys().map(|(_, at)| at));
+            let beyond = queue.beyond.as_ref().map(|beyond| &beyond.through);
+            let last = in_memory.chain(beyond).max().copied();
+            queue.latest_through = queue.latest_through.max(last);
+        }
+        self.touch_all();
+    }
+
+    /// How many waiting actions match, since when the oldest of them waits, and how many are
+    /// in the log alone.
+    pub(super) fn count_matching(
+        &self,
+        filter: &ActionFilter,
+    ) -> Vec<(TriggerName, u64, Option<Timestamp>, u64)> {
+        let one = |id: &QueueId| {
+            let queue = &self.queues[*id];
+            let (count, oldest) = queue.matching(filter);
+            let beyond = queue.beyond.as_ref().map_or(0, |beyond| beyond.count);
+            (queue.trigger.clone(), count, oldest, beyond)
+        };
+        self.by_trigger.values().map(one).collect()
     }
 
     fn paused_by_name(&self, id: QueueId) -> Option<&String> {
@@ -210,7 +351,7 @@ impl State {
         &mut self,
         id: QueueId,
         records: Vec<(Position, Option<Arc<Action>>)>,
-    ) -> (Vec<(Waiting, Arc<str>)>, Option<Position>) {
+    ) -> (Vec<(Waiting, Dropping)>, Option<Position>) {
         let mut dropped = Vec::new();
         let queue = &mut self.queues[id];
         let Some(mut beyond) = queue.beyond.take() else { return (dropped, None) };
@@ -235,7 +376,8 @@ impl State {
             match order_for(&queue.orders, &waiting) {
                 Some(reason) => {
                     queue.dropped_on_reading();
-                    dropped.push((waiting, reason));
+                    let cause = DropCause::Operator;
+                    dropped.push((waiting, Dropping { cause, reason, by: None }));
                 }
                 None => queue.push(waiting, 0),
             }
@@ -256,10 +398,9 @@ impl State {
     /// The outcome that closes an action is durable.
     pub(super) fn closed(&mut self, id: QueueId, position: Position) {
         self.open.remove(&position);
-        self.queues[id].recorded();
-        if self.queues[id].beyond.is_some() {
-            self.touch(id);
-        }
+        self.queues[id].recorded(position);
+        // Others may have waited for it, or there is room for more.
+        self.touch(id);
     }
 
     pub(super) fn low_water(&self, next: Position) -> Position {
@@ -317,7 +458,8 @@ impl State {
                 retrying,
                 oldest_decided_at: queue.oldest_decided_at(),
                 last_error: queue.last_error.clone(),
-                paused: self.paused_by_name(*id).or(queue.held_by_target.as_ref()).cloned(),
+                paused: self.paused_by_name(*id).cloned().or_else(|| queue.paused_by_target()),
+                hold: queue.hold.clone(),
             }
         };
         self.by_trigger.values().map(one).collect()

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tripline_event::{ObjectName, TriggerName};
+use tripline_event::{DropCause, ObjectName, TriggerName};
 
 use super::world::{Answer, World};
 use crate::executor::{ActionFilter, RateLimit, Scope, Suspended, TriggerPolicy};
@@ -50,7 +50,7 @@ async fn waiting_actions_that_match_are_dropped_and_those_in_the_log_alone_too()
             world.fire("submit", &format!("good{number}")).await;
         }
         let bad: ActionFilter = Arc::new(|action| action.events[0].id.0.starts_with("bad"));
-        let count = world.executor.drop_waiting(&bad, "wrong build, says Ada");
+        let count = world.executor.drop_waiting(&bad, DropCause::Operator, "wrong build, says Ada");
         assert_eq!((count.dropped, count.to_examine), (4, 2 * before - 8));
         // What is decided afterwards stays.
         for number in 0..10 {
@@ -76,7 +76,7 @@ async fn an_action_that_waits_for_a_retry_can_be_dropped() {
     world.fire("submit", "e0").await;
     world.pass(SECOND / 2).await;
     let all: ActionFilter = Arc::new(|_| true);
-    assert_eq!(world.executor.drop_waiting(&all, "never mind").dropped, 1);
+    assert_eq!(world.executor.drop_waiting(&all, DropCause::Operator, "never mind").dropped, 1);
     world.pass(60 * SECOND).await;
     assert_eq!(world.told().await, ["attempted 1", "retrying 1", "dropped: never mind"]);
     assert_eq!(world.open().await, None);

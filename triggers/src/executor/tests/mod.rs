@@ -1,8 +1,11 @@
 //! The executor on the in-memory bus, in virtual time, with targets that do as told.
 
 mod bounds;
+mod circuits;
 mod control;
+mod lanes;
 mod order;
 mod recording;
 mod retries;
+mod rules;
 mod world;

@@ -70,7 +70,7 @@ async fn a_target_that_hangs_delays_only_its_own_trigger() {
     assert_eq!(
         snapshot.iter().map(counts).collect::<Vec<_>>(),
         [
-            ("fails".to_owned(), 0, 0, 500, Some("503".to_owned())),
+            ("fails".to_owned(), 436, 0, 64, Some("503".to_owned())),
             ("hangs".to_owned(), 436, 64, 0, None),
             ("works".to_owned(), 0, 0, 0, None),
         ]

@@ -15,8 +15,9 @@ use tripline_bus::{Append, Bus, Log};
 use tripline_event::event::Links;
 use tripline_event::outcome::TargetResult;
 use tripline_event::{
-    Action, ActionEvent, ActionId, Cause, Clock, CorrelationId, DefinitionHash, Event, EventId,
-    EventKey, EventsRecord, ObjectName, Outcome, OutcomeKind, Position, Timestamp, TriggerName,
+    Action, ActionEvent, ActionId, Cause, Clock, CorrelationId, DeadLetter, DefinitionHash, Event,
+    EventId, EventKey, EventsRecord, ObjectName, Origin, Outcome, OutcomeKind, Position, Timestamp,
+    TriggerName,
 };
 
 use crate::executor::{
@@ -47,6 +48,10 @@ pub(super) enum Answer {
     NotDone,
     Retry,
     RetryAfter(Duration),
+    /// It times out.
+    RetryLate(Duration),
+    /// A workflow in a cluster.
+    Workflow,
     Refuse(Cause),
     Hang,
     Panic,
@@ -124,6 +129,16 @@ impl Trigger for Target {
                 Answer::RetryAfter(after) => {
                     Err(TriggerError::Retry { reason: "429".into(), after: Some(after) })
                 }
+                Answer::RetryLate(late) => {
+                    tokio::time::sleep(late).await;
+                    Err(TriggerError::Retry { reason: "timed out".into(), after: None })
+                }
+                Answer::Workflow => Ok(TargetResult::Workflow {
+                    target: "prod".into(),
+                    namespace: "ci".into(),
+                    name: "w".into(),
+                    already: false,
+                }),
                 Answer::Refuse(cause) => {
                     Err(TriggerError::Refused { cause, reason: "422 no such field".into() })
                 }
@@ -139,6 +154,8 @@ impl Trigger for Target {
 /// Renders the event's data; an event whose data is `bad` cannot be rendered.
 pub(super) struct Daemon {
     pub(super) policies: Mutex<BTreeMap<String, TriggerPolicy>>,
+    /// Which trigger's action follows from a dead letter of which.
+    pub(super) follow_ups: Mutex<BTreeMap<String, String>>,
 }
 
 impl Renderer for Daemon {
@@ -169,11 +186,25 @@ impl Renderer for Daemon {
 
     fn policy(&self, action: &Action) -> TriggerPolicy {
         let policies = self.policies.lock().unwrap();
-        policies.get(&action.trigger.trigger).copied().unwrap_or_default()
+        policies.get(&action.trigger.trigger).cloned().unwrap_or_default()
     }
 
     fn target(&self, action: &Action) -> Option<String> {
-        Some(format!("target-of-{}", action.trigger.trigger))
+        let of_trigger = format!("target-of-{}", action.trigger.trigger);
+        Some(action.target.clone().unwrap_or(of_trigger))
+    }
+
+    fn follow_up(&self, action: &Action, letter: &DeadLetter, now: Timestamp) -> Option<Action> {
+        let trigger = self.follow_ups.lock().unwrap().get(&action.trigger.trigger).cloned()?;
+        let trigger = TriggerName::new(&action.trigger.sensor_name(), &trigger);
+        Some(Action {
+            id: action.id.at(&letter.round.to_string()),
+            trigger,
+            decided_at: now,
+            expires_at: now.checked_add(Duration::from_secs(3600)).unwrap(),
+            origin: Origin::DeadLetter { of: action.id.clone() },
+            ..action.clone()
+        })
     }
 }
 
@@ -214,7 +245,7 @@ impl World {
         let clock = Arc::new(VirtualClock(Instant::now()));
         let target = Arc::new(Target::default());
         *target.begun.lock().unwrap() = Some(clock.0);
-        let daemon = Arc::new(Daemon { policies: Mutex::default() });
+        let daemon = Arc::new(Daemon { policies: Mutex::default(), follow_ups: Mutex::default() });
         let observer = Arc::new(Held::default());
         let executor = Executor::new(ExecutorParts {
             bus: Arc::clone(&bus) as _,
@@ -224,6 +255,7 @@ impl World {
             observer: Arc::clone(&observer) as _,
             seed: 42,
             limits,
+            appending: Arc::default(),
         });
         let stop = CancellationToken::new();
         Self { store, bus, target, daemon, executor, stop, clock, observer, run: None }
@@ -293,6 +325,32 @@ impl World {
         // By a handle of its own: what goes wrong with the executor's must not go wrong here.
         let bus = MemoryBus::new(Arc::clone(&self.store));
         bus.append(log, vec![Append { dedup: None, record }]).await.unwrap()[0].position
+    }
+
+    /// Decides and hands over an action with a key.
+    pub(super) async fn fire_keyed(&self, trigger: &str, event: &str, key: &str) -> Position {
+        let keyed = |action: &mut Action| action.key = Some(key.to_owned());
+        let decided = self.decide_with(trigger, event, "{}", keyed).await;
+        let position = decided.0;
+        self.offer(decided);
+        position
+    }
+
+    /// Appends an action and hands it over.
+    pub(super) async fn offer_again(&self, action: Action) {
+        let position = self.append(Log::Actions, action.encode()).await;
+        self.offer((position, action));
+    }
+
+    /// The actions in the log, from the first on.
+    pub(super) async fn actions(&self) -> Vec<(Position, Action)> {
+        let bus = MemoryBus::new(Arc::clone(&self.store));
+        let from = bus.extent(Log::Actions).await.unwrap().first;
+        let records = bus.read(Log::Actions, from, 10_000).await.unwrap();
+        let decode = |stored: &tripline_bus::Stored| {
+            (stored.position, Action::decode(&stored.record).unwrap())
+        };
+        records.iter().map(decode).collect()
     }
 
     /// Hands an action over as one that was just decided.
@@ -404,6 +462,8 @@ impl World {
             OutcomeKind::Retrying { attempt, .. } => format!("retrying {attempt}"),
             OutcomeKind::Succeeded { attempt, .. } => format!("succeeded {attempt}"),
             OutcomeKind::Dropped { reason, .. } => format!("dropped: {reason}"),
+            OutcomeKind::Circuit { target, open, .. } => format!("circuit of {target}: {open}"),
+            OutcomeKind::Frozen { until, window, .. } => format!("frozen until {until}: {window}"),
             OutcomeKind::DeadLettered(letter) => {
                 format!("{} after {}: {}", letter.cause, letter.attempts, letter.error)
             }

@@ -1,0 +1,199 @@
+//! Shows past events to one sensor again: what it decides about them today.
+//!
+//! Not here: what was done already, and doing it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tripline_bus::{Bus, Log, ReadError};
+use tripline_event::{
+    Action, ActionId, EventId, EventsRecord, Origin, Outcome, OutcomeKind, Position, Timestamp,
+};
+use tripline_sensors::evaluator::{Evaluator, Off, Plan, Sensor, State};
+
+use super::recovery::{self, RecoveryError};
+use super::trim;
+
+/// How many records are read at once.
+const PAGE: usize = 1024;
+
+/// Which events are shown.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// From this time on.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+    /// This one alone.
+    pub event: Option<EventId>,
+    /// Nothing after this record: it is not evaluated yet.
+    pub through: Position,
+}
+
+/// What the sensor decides.
+#[derive(Debug, Default)]
+pub struct Decided {
+    /// How many events were shown.
+    pub events: u64,
+    /// The actions, in order, as they were decided.
+    pub actions: Vec<Action>,
+}
+
+/// What `sensor` decides about the events of the log that are wanted. It holds nothing when
+/// it begins. Stops after `most` actions and one.
+///
+/// # Errors
+/// The log cannot be read.
+pub async fn decide(
+    bus: &dyn Bus,
+    sensor: &Arc<Sensor>,
+    wanted: &Wanted,
+    most: usize,
+) -> Result<Decided, RecoveryError> {
+    let mut from = match wanted.since {
+        Some(since) => trim::first_not_before(bus, Log::Events, since).await?,
+        None => bus.extent(Log::Events).await?.first,
+    };
+    let mut decided = Decided::default();
+    let mut evaluator: Option<Evaluator> = None;
+    while from <= wanted.through {
+        let page = match bus.read(Log::Events, from, PAGE).await {
+            Err(ReadError::Trimmed { first, .. }) => bus.read(Log::Events, first, PAGE).await?,
+            other => other?,
+        };
+        let Some(last) = page.last() else { break };
+        from = last.position.next();
+        for stored in page.iter().take_while(|stored| stored.position <= wanted.through) {
+            let record = EventsRecord::decode(&stored.record)
+                .map_err(|error| RecoveryError::Record(Log::Events, stored.position, error))?;
+            if !wanted.shows(&record) {
+                continue;
+            }
+            decided.events += u64::from(matches!(record, EventsRecord::Event(_)));
+            let evaluator = evaluator.get_or_insert_with(|| {
+                let plan = Arc::new(Plan::new(1, vec![Arc::clone(sensor)]));
+                let before = stored.position.origin();
+                let state = State { log_time: record.time(), ..State::new(before) };
+                Evaluator::new(plan, state)
+            });
+            let actions = evaluator.apply(stored.position, &record, &mut Off).actions;
+            decided.actions.extend(actions);
+            if decided.actions.len() > most {
+                return Ok(decided);
+            }
+        }
+    }
+    Ok(decided)
+}
+
+impl Wanted {
+    fn shows(&self, record: &EventsRecord) -> bool {
+        let time = record.time();
+        let early = self.since.is_some_and(|since| time < since);
+        if early || self.until.is_some_and(|until| time >= until) {
+            return false;
+        }
+        match record {
+            EventsRecord::Event(event) => {
+                self.event.as_ref().is_none_or(|wanted| *wanted == event.id)
+            }
+            EventsRecord::Time(_) | EventsRecord::Clear { .. } => self.event.is_none(),
+            EventsRecord::Plan { .. } => false,
+        }
+    }
+}
+
+/// What is known of actions of a sensor, by what they were decided from.
+#[derive(Debug, Default)]
+pub struct Known {
+    rounds: HashMap<ActionId, (u32, Action)>,
+    generations: HashMap<Vec<String>, u32>,
+    /// The rounds that were closed without success.
+    failed: HashMap<ActionId, u32>,
+}
+
+impl Known {
+    /// Reads what was decided for `sensor` and what became of it.
+    ///
+    /// # Errors
+    /// A log cannot be read.
+    pub async fn read(bus: &dyn Bus, sensor: &Sensor) -> Result<Self, RecoveryError> {
+        let mut known = Self::default();
+        let first = bus.extent(Log::Actions).await?.first;
+        recovery::each(bus, Log::Actions, first, |stored| {
+            if let Ok(action) = Action::decode(&stored.record)
+                && action.trigger.sensor_name() == sensor.name
+            {
+                known.note(action);
+            }
+            Ok(())
+        })
+        .await?;
+        let first = bus.extent(Log::Outcomes).await?.first;
+        recovery::each(bus, Log::Outcomes, first, |stored| {
+            if let Ok(Outcome { kind, .. }) = Outcome::decode(&stored.record)
+                && !matches!(kind, OutcomeKind::Succeeded { .. })
+                && let Some((id, round)) = kind.closes()
+                && known.rounds.contains_key(id)
+            {
+                known.failed.insert(id.clone(), round);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(known)
+    }
+
+    fn note(&mut self, action: Action) {
+        let generation = self.generations.entry(from(&action)).or_default();
+        *generation = (*generation).max(action.generation);
+        let known = self.rounds.entry(action.id.clone());
+        let known = known.or_insert_with(|| (action.round, action.clone()));
+        if known.0 < action.round {
+            *known = (action.round, action);
+        }
+    }
+
+    /// The action that a replay appends for `decided` at `now`; none where it is open, or was
+    /// done and is not to be done `again`.
+    pub fn next(&self, decided: &Action, again: bool, id: &str, now: Timestamp) -> Option<Action> {
+        let lives = decided.expires_at.duration_since(decided.decided_at);
+        let next = Action {
+            decided_at: now,
+            expires_at: now.saturating_add(lives).unwrap_or(Timestamp::MAX),
+            origin: Origin::Replay { id: id.to_owned() },
+            attempted: false,
+            ..decided.clone()
+        };
+        if again && let Some(generation) = self.generations.get(&from(decided)) {
+            return Some(of_generation(next, generation + 1));
+        }
+        let Some((round, _)) = self.rounds.get(&decided.id) else { return Some(next) };
+        // What was dropped or is a dead letter is not done.
+        let failed = self.failed.get(&decided.id).is_some_and(|failed| failed >= round);
+        failed.then_some(Action { round: round + 1, ..next })
+    }
+}
+
+/// What an action was decided from, and where it goes.
+fn from(action: &Action) -> Vec<String> {
+    let mut from = vec![action.trigger.trigger.clone(), action.target.clone().unwrap_or_default()];
+    for event in &action.events {
+        from.extend([event.dependency.clone(), event.key.to_string(), event.id.to_string()]);
+    }
+    from
+}
+
+fn of_generation(action: Action, generation: u32) -> Action {
+    let id = |generation| {
+        let events = action.events.iter();
+        let identities = events.map(|event| (event.dependency.as_str(), &event.key, &event.id));
+        ActionId::new(&action.trigger, identities, generation)
+    };
+    // One of several targets has an id of its own.
+    let id = match (&action.target, id(0) == action.id) {
+        (Some(target), false) => id(generation).at(target),
+        _ => id(generation),
+    };
+    Action { id, generation, round: 0, ..action }
+}

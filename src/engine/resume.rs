@@ -1,0 +1,80 @@
+//! What the executor is told before it begins: which sensors are in force, and which attempts
+//! the processes before this one made.
+
+use std::collections::HashMap;
+
+use tripline_bus::{Bus, Log};
+use tripline_event::{Outcome, OutcomeKind, Position, Timestamp, TriggerName};
+use tripline_triggers::executor::Executor;
+
+use super::definitions::{DefinitionError, Definitions};
+use super::plans::{self, Listing};
+use super::recovery::RecoveryError;
+use super::{recovery, trim};
+
+/// The longest unit of a rate.
+const LONGEST_UNIT: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+/// The most outcomes that are read back for rates.
+const MOST_OUTCOMES: u64 = 200_000;
+
+/// The newest plan says how actions that wait are started, also while events of before it
+/// are evaluated.
+///
+/// # Errors
+/// The bus cannot be read.
+pub async fn newest_in_force(
+    bus: &dyn Bus,
+    definitions: &Definitions,
+) -> Result<(), DefinitionError> {
+    let newest = plans::newest(bus).await?;
+    for (name, hash) in &newest.sensors {
+        match definitions.load(bus, name, hash).await {
+            Err(error @ DefinitionError::Plan(plans::PlanError::Read(_))) => return Err(error),
+            // The one that decided says how, then.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    put_in_force(definitions, &newest);
+    Ok(())
+}
+
+/// From now on the policies of these definitions count.
+pub fn put_in_force(definitions: &Definitions, plan: &Listing) {
+    let by_sensor: HashMap<_, _> = plan.sensors.iter().cloned().collect();
+    definitions.in_force.set(plan.number, by_sensor);
+}
+
+/// Tells the executor which attempts count for a rate: those of the latest hour, as far as
+/// the newest outcomes say.
+///
+/// # Errors
+/// The bus cannot be read.
+pub async fn starts(
+    bus: &dyn Bus,
+    definitions: &Definitions,
+    executor: &Executor,
+    now: Timestamp,
+) -> Result<(), RecoveryError> {
+    if !definitions.any_rate() {
+        return Ok(());
+    }
+    let since = now.saturating_sub(LONGEST_UNIT).unwrap_or(Timestamp::MIN);
+    let extent = bus.extent(Log::Outcomes).await?;
+    let first = trim::first_not_before(bus, Log::Outcomes, since).await?;
+    let newest = extent.next.sequence.saturating_sub(MOST_OUTCOMES).max(first.sequence);
+    let from = Position { sequence: newest, ..extent.next };
+    let mut limited: HashMap<TriggerName, bool> = HashMap::new();
+    recovery::each(bus, Log::Outcomes, from, |stored| {
+        if let Ok(outcome) = Outcome::decode(&stored.record)
+            && let OutcomeKind::Attempted { trigger: Some(trigger), .. } = outcome.kind
+        {
+            let known = limited.get(&trigger).copied();
+            if known.unwrap_or_else(|| definitions.has_rate(&trigger)) {
+                executor.note_start(&trigger, outcome.at);
+            }
+            limited.entry(trigger).or_insert_with_key(|trigger| definitions.has_rate(trigger));
+        }
+        Ok(())
+    })
+    .await
+}
