@@ -147,6 +147,7 @@ pub fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
 fn options(args: &RunArgs) -> anyhow::Result<Options> {
     let mut options = Options::new(inputs(&args.paths)?, args.data.path());
     options.lock_wait = args.lock_wait;
+    options.quota = args.quota;
     options.bind = args.bind;
     options.operations = (!args.no_operations).then_some(args.operations);
     options.control = args.control.zip(args.control_tokens.clone());

@@ -102,6 +102,22 @@ pub struct Extent {
     pub bytes: u64,
 }
 
+/// How full a bus is, in bytes, with its own overhead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// What is taken.
+    pub used: u64,
+    /// How much may be taken before new events are refused.
+    pub limit: u64,
+}
+
+impl Fill {
+    /// How full it is, in hundredths; a bus without room is full.
+    pub fn hundredths(self) -> u64 {
+        self.used.saturating_mul(100).checked_div(self.limit).unwrap_or(100)
+    }
+}
+
 /// The version of a key's value. It grows with each change; [`Revision::ABSENT`] is that
 /// of a key that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -217,6 +233,12 @@ pub trait Bus: Send + Sync + 'static {
 
     /// How far the log reaches now.
     fn extent(&self, log: Log) -> BoxFuture<'_, Result<Extent, ReadError>>;
+
+    /// How full the bus is; `None` where nobody knows, or it has no limit of its own. Returns
+    /// at once.
+    fn fill(&self) -> Option<Fill> {
+        None
+    }
 
     /// Removes all records before `below`, and at most those that are there. Their dedup ids
     /// may be forgotten with them; sequences are never used again. A position of another

@@ -73,8 +73,7 @@ impl OpenBus {
     /// What keeps it from working, in a sentence each.
     pub(crate) fn troubles(&self) -> Vec<String> {
         match self {
-            // It has none that lasts and that an append would not tell.
-            Self::Embedded(_) => Vec::new(),
+            Self::Embedded(bus) => bus.troubles(),
             #[cfg(feature = "jetstream")]
             Self::JetStream(open) => open.bus.troubles(),
         }
@@ -129,7 +128,8 @@ pub(super) async fn open(
 
 async fn embedded(options: &Options) -> anyhow::Result<Arc<EmbeddedBus>> {
     let data = options.data.clone();
-    let open = OpenOptions { lock_wait: options.lock_wait, ..OpenOptions::default() };
+    let max_bytes = super::room::quota(options.quota, &data)?;
+    let open = OpenOptions { lock_wait: options.lock_wait, max_bytes, ..OpenOptions::default() };
     let opened = tokio::task::spawn_blocking(move || EmbeddedBus::open(&data, &open)).await;
     Ok(Arc::new(opened.context("opening the data directory failed")??))
 }

@@ -1,4 +1,4 @@
-//! Trimming: what is older than the retention and not needed any more goes.
+//! Trimming: what is older than the retention, or does not fit any more, and is not needed goes.
 //!
 //! Needed is: what was not evaluated up to the newest checkpoint, what half-met conditions
 //! hold, what open actions were decided from, and the actions and outcomes from the oldest
@@ -12,6 +12,7 @@ use tripline_bus::{Bus, Log, ReadError, WriteError};
 use tripline_event::{Action, EventsRecord, Outcome, Position, Timestamp};
 
 use super::checkpoint::Marks;
+use super::retention;
 
 /// How long records are kept, where nothing needs them longer.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -78,22 +79,26 @@ async fn oldest_event_of(
     }
 }
 
-/// Trims all three logs of what is older than `RETENTION` at `now` and not `needed`.
+/// Trims all three logs of what is older than `RETENTION` at `now` and, where the bus is nearly
+/// full, of their oldest records; never of what is `needed`.
 ///
 /// # Errors
 /// The bus fails; what was trimmed until then stays trimmed.
 pub async fn trim(bus: &Arc<dyn Bus>, needed: Needed, now: Timestamp) -> Result<(), TrimError> {
     let before = now.saturating_sub(RETENTION).unwrap_or(Timestamp::MIN);
+    let surplus = retention::surplus(&**bus).await?;
     for (log, limit) in [
         (Log::Events, needed.events),
         (Log::Actions, needed.actions),
         (Log::Outcomes, needed.outcomes),
     ] {
-        let first = bus.extent(log).await?.first;
-        let below = first_not_before(&**bus, log, before).await?.min(limit);
-        if below > first {
+        let extent = bus.extent(log).await?;
+        let old = first_not_before(&**bus, log, before).await?;
+        let below = old.max(retention::first_without(extent, surplus)).min(limit);
+        if below > extent.first {
             bus.trim(log, below).await?;
-            tracing::info!(log = log.as_str(), %first, %below, "records that are too old were trimmed");
+            let why = if below > old { "they did not fit any more" } else { "they were too old" };
+            tracing::info!(log = log.as_str(), first = %extent.first, %below, why, "records were trimmed");
         }
     }
     Ok(())

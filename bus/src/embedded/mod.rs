@@ -26,6 +26,7 @@ mod environment;
 mod filesystem;
 mod journal;
 mod prepare;
+mod quota;
 mod recovery;
 mod request;
 mod room;
@@ -37,9 +38,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use heed::{Env, MdbError, RoTxn, WithoutTls};
@@ -54,6 +55,7 @@ pub use self::directory::FORMAT_VERSION;
 use self::environment::Environment;
 use self::journal::{Journal, Mark};
 pub use self::prepare::prepare;
+pub use self::quota::{Allowance, Quota, QuotaError};
 use self::recovery::recover;
 use self::request::{Reply, Request, Task};
 use self::room::RESERVE_BYTES;
@@ -62,7 +64,7 @@ use self::tail::Tail;
 use self::writer::{Ends, MAX_REQUESTS, Writer};
 use crate::limits::{batch_bytes, check_key, check_position, check_value};
 use crate::{
-    Append, Appended, BoxFuture, Bus, Entry, Extent, Log, MAX_BATCH_BYTES, MAX_KEY_BYTES,
+    Append, Appended, BoxFuture, Bus, Entry, Extent, Fill, Log, MAX_BATCH_BYTES, MAX_KEY_BYTES,
     MAX_RECORD_BYTES, ReadError, Revision, Stored, WriteError,
 };
 
@@ -72,6 +74,9 @@ const QUEUE_UNIT_BYTES: usize = 1024;
 
 /// Of what the length of a journal is a multiple: of any sector, and of what is read at once.
 const JOURNAL_STEP_BYTES: u64 = 64 * 1024;
+
+/// For how long it is taken for known how full the store is.
+const FILL_KNOWN_FOR: Duration = Duration::from_secs(1);
 
 /// How many records a read makes room for before it knows how many there are.
 const READ_CAPACITY: usize = 1024;
@@ -206,6 +211,8 @@ pub struct EmbeddedBus {
     queue: Arc<Semaphore>,
     /// `None` only while it is being dropped.
     requests: Option<mpsc::Sender<Request>>,
+    /// How full it was, and when that was looked at.
+    fill: Mutex<Option<(Instant, Option<Fill>)>>,
     /// The writer and, behind it, the applier.
     threads: Vec<JoinHandle<()>>,
 }
@@ -214,6 +221,8 @@ pub struct EmbeddedBus {
 struct Store {
     env: Env<WithoutTls>,
     tables: Tables,
+    /// How much it may take before it refuses new events.
+    max_bytes: u64,
     /// Held for moments only, but by the writer, which is the only one to change it.
     tail: RwLock<Tail>,
     backlog: Backlog,
@@ -238,7 +247,8 @@ impl EmbeddedBus {
         let capacity = options.journal_bytes.next_multiple_of(JOURNAL_STEP_BYTES);
         let (journal, ledger) = recover(&directory, &environment, capacity)?;
         let mark = journal.as_ref().map(Journal::mark);
-        let store = Arc::new(Store::new(directory, environment, ledger, mark));
+        let store = Store::new(directory, environment, options.max_bytes, ledger, mark);
+        let store = Arc::new(store);
         let ends: Arc<Ends> = Arc::new(ledger.logs.map(|log| watch::Sender::new(log.next)));
         let (held, told) = (Arc::clone(&store), Arc::clone(&ends));
         let writer = Writer::new(held, told, journal, options.dedup_records)
@@ -250,7 +260,8 @@ impl EmbeddedBus {
         let applier = thread("bus-applier").spawn(move || applier.run()).map_err(failed)?;
         let writer = thread("bus-writer").spawn(move || writer.run(receiver)).map_err(failed)?;
         let queue = Arc::new(Semaphore::new(QUEUE_UNITS));
-        Ok(Self { store, ends, queue, requests: Some(requests), threads: vec![writer, applier] })
+        let (fill, threads) = (Mutex::new(None), vec![writer, applier]);
+        Ok(Self { store, ends, queue, requests: Some(requests), fill, threads })
     }
 
     /// What keeps the store from working well, in a sentence each; empty where all is well.
@@ -307,12 +318,13 @@ impl Store {
     fn new(
         directory: Directory,
         environment: Environment,
+        max_bytes: u64,
         ledger: Ledger,
         mark: Option<Mark>,
     ) -> Self {
         let Environment { env, tables, .. } = environment;
         let tail = RwLock::new(Tail::behind(ledger));
-        Self { env, tables, tail, backlog: Backlog::new(ledger, mark), directory }
+        Self { env, tables, max_bytes, tail, backlog: Backlog::new(ledger, mark), directory }
     }
 
     fn tail(&self) -> RwLockReadGuard<'_, Tail> {
@@ -416,6 +428,19 @@ impl Store {
             Ok(Append { dedup: id_of(position.sequence)?, record })
         };
         records.map(with_id).collect()
+    }
+
+    /// What the tables take and what waits to be brought into them, and how much that may
+    /// become with what the disk has now.
+    fn fill(&self) -> Result<Fill, ReadError> {
+        let pending = self.backlog.progress().added;
+        let txn = self.env.read_txn().map_err(read_error)?;
+        let pages = self.tables.pages(&txn).map_err(read_error)? as u64;
+        let used = pages * u64::from(self.env.stat().page_size) + pending;
+        let path = &self.directory.path;
+        let free = quota::free(path).map_err(|error| ReadError::Unavailable(error.to_string()))?;
+        let reachable = (quota::allocated(path) + free).saturating_sub(RESERVE_BYTES);
+        Ok(Fill { used, limit: self.max_bytes.min(reachable) })
     }
 
     fn entry(&self, key: &str) -> Result<Option<Entry>, ReadError> {
@@ -552,6 +577,18 @@ impl Bus for EmbeddedBus {
                 }
             }
         })
+    }
+
+    fn fill(&self) -> Option<Fill> {
+        // Nobody who asks does anything that can fail.
+        let mut known = self.fill.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_none_or(|(at, _)| at.elapsed() >= FILL_KNOWN_FOR) {
+            let fill = self.store.fill().inspect_err(
+                |error| tracing::debug!(%error, "how full the store is, is not known"),
+            );
+            *known = Some((Instant::now(), fill.ok()));
+        }
+        known.and_then(|(_, fill)| fill)
     }
 
     fn extent(&self, log: Log) -> BoxFuture<'_, Result<Extent, ReadError>> {

@@ -208,7 +208,7 @@ impl Life {
         let ledger = replay(&directory, env, tables, *ledger, &mut journal)
             .map_err(|error| error.to_string())?;
         let mark = Some(journal.mark());
-        let store = Arc::new(Store::new(directory, environment, ledger, mark));
+        let store = Arc::new(Store::new(directory, environment, MAP_BYTES, ledger, mark));
         let ends = Arc::new(ledger.logs.map(|log| watch::Sender::new(log.next)));
         let writer = Writer::new(Arc::clone(&store), ends, Some(journal), 1000).unwrap();
         let applier = Applier::new(Arc::clone(&store), ledger);

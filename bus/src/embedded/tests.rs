@@ -163,6 +163,26 @@ async fn a_full_store_refuses_events_first_and_takes_them_again_when_trimmed() {
 }
 
 #[tokio::test]
+async fn how_full_a_store_is_is_known_before_it_refuses() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = OpenOptions { max_bytes: 4 * MIB, ..OpenOptions::default() };
+    let bus = EmbeddedBus::open(dir.path(), &options).unwrap();
+    let mut before = bus.store.fill().unwrap();
+    assert_eq!(before.limit, 4 * MIB);
+    assert!(before.hundredths() < 5, "{before:?}");
+    while bus.append(Log::Events, records(10, 1000)).await.is_ok() {
+        let fill = bus.store.fill().unwrap();
+        assert!(fill.limit == before.limit && fill.used <= fill.limit, "{fill:?}");
+        assert!(fill.used + 50_000 > before.used, "{fill:?} after {before:?}");
+        before = fill;
+    }
+    assert!(before.hundredths() > 95, "{before:?}");
+    bus.trim(Log::Events, next(&bus, Log::Events).await).await.unwrap();
+    bus.backup(&dir.path().join("backup")).await.unwrap();
+    assert!(bus.store.fill().unwrap().hundredths() < 10, "it has room again");
+}
+
+#[tokio::test]
 async fn a_store_that_takes_nothing_any_more_can_be_trimmed() {
     let dir = tempfile::tempdir().unwrap();
     let options = OpenOptions { max_bytes: MIB, ..OpenOptions::default() };
@@ -216,7 +236,7 @@ fn bench() -> Bench {
     let environment = Environment::open(dir.path(), 64 * MIB).unwrap();
     let (journal, ledger) = recover(&directory, &environment, MIB).unwrap();
     let mark = journal.as_ref().map(Journal::mark);
-    let store = Arc::new(Store::new(directory, environment, ledger, mark));
+    let store = Arc::new(Store::new(directory, environment, MIB, ledger, mark));
     let ends = Arc::new(ledger.logs.map(|log| watch::Sender::new(log.next)));
     let writer = Writer::new(Arc::clone(&store), ends, journal, 1000).unwrap();
     let applier = Applier::new(Arc::clone(&store), ledger);
