@@ -154,6 +154,23 @@ pub fn sample_event(kind: &str) -> Option<Value> {
             }},
             "body": {"action": "completed"},
         }),
+        "sns" => json!({
+            "header": {
+                "Content-Type": ["text/plain; charset=UTF-8"],
+                "X-Amz-Sns-Message-Type": ["Notification"],
+            },
+            "body": {
+                "Type": "Notification",
+                "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
+                "TopicArn": "arn:aws:sns:eu-central-1:123456789012:builds",
+                "Message": "{\"action\": \"completed\"}",
+                "Timestamp": "2026-11-21T03:00:00.000Z",
+                "SignatureVersion": "1",
+                "Signature": "EXAMPLEpH+DcEwjAPg8O9mY8dReBSwksfg2S7WKQcikcNKWLQjwu6A4VbeS0QHVCkhRS7fUQvi2egU3N858fiTDN6bkkOxYDVrY0Ad8L10Hs3zH81mtnPk5uvvolIC1CXGu43obcgFxeL3khZl8IKvO61GWB6jI9b5+gLPoBc1Q=",
+                "SigningCertURL": "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-0000.pem",
+                "UnsubscribeURL": "https://sns.eu-central-1.amazonaws.com/?Action=Unsubscribe",
+            },
+        }),
         "pubSub" => json!({
             "id": "11471",
             "body": {"action": "completed"},

@@ -64,6 +64,8 @@ tripline_config::codes! {
          those of the event source.";
     PUBSUB_OUTSTANDING = "TL0232", "A bound on what is held of a subscription is out of range.",
         "What is held is in memory, in messages and in bytes.";
+    UNWRAP = "TL0239", "`unwrap` names something that messages of this kind do not hold.",
+        "`sqs`: `sns` or `s3`. `sns`: `sns` or `s3`. `pubSub`: `gcs`.";
     SQS_QUEUE = "TL0240", "The queue of SQS is no name of a queue.",
         "It is named by its name alone, without URL or ARN; `queueAccountId` and `region` say \
          where it is.";

@@ -51,6 +51,8 @@ impl EventDefinition {
     pub fn port(&self) -> Option<u16> {
         match &self.config {
             SourceConfig::Webhook(webhook) => Some(webhook.port()),
+            #[cfg(feature = "sns")]
+            SourceConfig::Sns(sns) => Some(sns.webhook.port()),
             _ => None,
         }
     }
@@ -91,6 +93,9 @@ pub enum SourceConfig {
     /// See [`crate::pubsub`].
     #[cfg(feature = "pubsub")]
     PubSub(Arc<PubSub>),
+    /// See [`crate::sns`].
+    #[cfg(feature = "sns")]
+    Sns(Arc<Sns>),
     /// See [`crate::sqs`].
     #[cfg(feature = "sqs")]
     Sqs(Arc<Sqs>),
@@ -230,10 +235,17 @@ pub fn clashes(all: &[EventDefinition]) -> Vec<(EventKey, EventKey, String)> {
 
 /// The route of a webhook.
 pub(crate) fn route(definition: &EventDefinition) -> Option<Arc<Route>> {
-    let SourceConfig::Webhook(webhook) = &definition.config else { return None };
+    let (webhook, receiver) = match &definition.config {
+        SourceConfig::Webhook(webhook) => (webhook, None),
+        #[cfg(feature = "sns")]
+        SourceConfig::Sns(sns) => (&sns.webhook, Some(Arc::clone(sns) as _)),
+        _ => return None,
+    };
     Some(Arc::new(Route {
         key: definition.key.clone(),
         webhook: Arc::clone(webhook),
         correlation_path: definition.correlation.clone(),
+        service_account: definition.service_account.clone(),
+        receiver,
     }))
 }

@@ -272,6 +272,15 @@ fn compile_pubsub(config: &Value, at: &FieldPath, dialect: Dialect) -> Compiled 
     })
 }
 
+#[cfg(feature = "sns")]
+fn compile_sns(config: &Value, at: &FieldPath, dialect: Dialect) -> Compiled {
+    compile(config, at, dialect, |config: SnsConfig| {
+        let (sns, problems) = config.resolve(at);
+        let correlation = config.correlation.map(|correlation| correlation.path);
+        (sns.map(|sns| (SourceConfig::Sns(Arc::new(sns)), correlation)), problems)
+    })
+}
+
 #[cfg(feature = "sqs")]
 fn compile_sqs(config: &Value, at: &FieldPath, dialect: Dialect) -> Compiled {
     compile(config, at, dialect, |config: SqsConfig| {

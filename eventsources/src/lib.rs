@@ -23,6 +23,8 @@ mod probe;
 #[cfg(feature = "pubsub")]
 pub mod pubsub;
 mod secret;
+#[cfg(feature = "sns")]
+pub mod sns;
 pub mod source;
 mod sources;
 #[cfg(feature = "sqs")]
@@ -32,6 +34,8 @@ mod supervise;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(any(feature = "pubsub", feature = "sns", feature = "sqs"))]
+mod unwrap;
 pub mod webhook;
 
 pub use definition::{EventDefinition, SourceConfig, clashes, events, events_in};

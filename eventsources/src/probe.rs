@@ -39,6 +39,8 @@ impl EventDefinition {
             SourceConfig::PubSub(config) => {
                 Some(crate::pubsub::probe(config, &self.key.name, &caller).await)
             }
+            #[cfg(feature = "sns")]
+            SourceConfig::Sns(config) => Some(crate::sns::probe(config, &caller).await),
             #[cfg(feature = "sqs")]
             SourceConfig::Sqs(config) => Some(crate::sqs::probe(config, &caller).await),
         }

@@ -130,6 +130,15 @@ impl Sources {
         });
         let mut status: Vec<SourceStatus> = all.ports.status().chain(pulling).collect();
         status.sort_by(|a, b| a.key.cmp(&b.key));
+        // One that listens and is a task of its own is well when both are.
+        status.dedup_by(|second, first| {
+            let same = second.key == first.key;
+            if same && first.ready {
+                let address = first.address.take();
+                *first = SourceStatus { address, ..second.clone() };
+            }
+            same
+        });
         status
     }
 

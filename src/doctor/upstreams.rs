@@ -24,24 +24,27 @@ pub fn probes(world: &World) -> Vec<Probe> {
             vec![port_is_free(bind, port, daemon)]
         })
     });
-    let upstreams = events.into_iter().filter(|event| event.port().is_none()).map(|event| {
-        let secrets = Arc::clone(&world.secrets) as Arc<dyn SecretLookup>;
-        Probe::new("event source", event.key.to_string(), async move {
-            let mut found = match event.probe(&secrets, None).await {
-                None => vec![Finding::good("needs no upstream")],
-                Some(Ok(said)) => vec![Finding::good(said)],
-                Some(Err(said)) => vec![Finding::wrong(said)],
-            };
-            if local && event.has_real_upstream() {
-                found.push(Finding::note(
-                    "its upstream is real, and `tripline run` refuses it while workflows are \
+    let upstreams = events
+        .into_iter()
+        .filter(|event| event.port().is_none() || event.kind == "sns")
+        .map(|event| {
+            let secrets = Arc::clone(&world.secrets) as Arc<dyn SecretLookup>;
+            Probe::new("event source", event.key.to_string(), async move {
+                let mut found = match event.probe(&secrets, None).await {
+                    None => vec![Finding::good("needs no upstream")],
+                    Some(Ok(said)) => vec![Finding::good(said)],
+                    Some(Err(said)) => vec![Finding::wrong(said)],
+                };
+                if local && event.has_real_upstream() {
+                    found.push(Finding::note(
+                        "its upstream is real, and `tripline run` refuses it while workflows are \
                      only recorded: name the cluster (`--context`, `--target`), or say \
                      `--target local`",
-                ));
-            }
-            found
-        })
-    });
+                    ));
+                }
+                found
+            })
+        });
     upstreams.chain(ports).collect()
 }
 

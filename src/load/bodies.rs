@@ -57,8 +57,11 @@ impl Loader<'_> {
         let spec = object.value.get("spec")?;
         let event = |kind: &&str| spec.get(*kind)?.get(&key.name);
         let kind = KINDS.into_iter().find(|kind| event(kind).is_some())?;
-        let json = event(&kind)?.get("jsonBody").and_then(Value::as_bool);
-        (json != Some(true)).then_some(kind)
+        let event = event(&kind)?;
+        let json = event.get("jsonBody").and_then(Value::as_bool) == Some(true);
+        let unwrap = event.get("unwrap").and_then(Value::as_str);
+        let object = unwrap.is_some_and(|unwrap| ["s3", "gcs"].contains(&unwrap));
+        (!json && !object).then_some(kind)
     }
 }
 

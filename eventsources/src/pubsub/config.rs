@@ -10,6 +10,7 @@ use tripline_config::{Dialect, FieldPath, Problem};
 use super::limits::{BYTES, MAX_BYTES, MAX_MESSAGES, MESSAGES, PATIENCE, PROBE_EVERY};
 use super::names::{self, Name};
 use crate::fields::{Correlation, EventFilter, data_end, take};
+use crate::unwrap::Unwrap;
 use crate::{SecretRef, codes};
 
 /// The messages of a subscription of Google Cloud Pub/Sub.
@@ -72,6 +73,10 @@ pub struct PubSubConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tripline" = true))]
     pub max_outstanding_bytes: Option<i64>,
+    /// What is inside of the messages: `gcs`, notifications of Google Cloud Storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub unwrap: Option<Unwrap>,
     /// Where an event has its correlation id, if not in one of the usual places (attributes
     /// and body).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,6 +95,8 @@ pub struct PubSub {
     pub(super) create: bool,
     pub(super) delete_on_finish: bool,
     pub(super) json_body: bool,
+    /// Messages are notifications of Cloud Storage.
+    pub(super) unwrap: Option<Unwrap>,
     /// Whether the data names the ordering key; Argo Events leaves it out.
     pub(super) shows_ordering_key: bool,
     /// The end of each event's data: `,"metadata":{…}}` or `}`.
@@ -112,6 +119,9 @@ impl PubSubConfig {
         let max_messages = take(within(max_messages, field), found);
         let max_bytes = (self.max_outstanding_bytes, BYTES, MAX_BYTES);
         let max_bytes = take(within(max_bytes, at.key("maxOutstandingBytes")), found);
+        let unwrap = self.unwrap.map(|unwrap| unwrap.among(&[Unwrap::Gcs])).transpose();
+        let wrong = |message| Problem::error(codes::UNWRAP, at.key("unwrap"), message);
+        let unwrap = take(unwrap.map_err(wrong), found);
         let create = match dialect {
             Dialect::Argo => self.topic.as_deref().is_some_and(|topic| !topic.is_empty()),
             Dialect::Tripline => self.create == Some(true),
@@ -133,6 +143,7 @@ impl PubSubConfig {
                 create,
                 delete_on_finish: self.delete_subscription_on_finish == Some(true),
                 json_body: self.json_body == Some(true),
+                unwrap: unwrap?,
                 shows_ordering_key: dialect == Dialect::Tripline,
                 data_end: data_end(self.metadata.as_ref()),
                 max_messages: max_messages?,

@@ -15,6 +15,7 @@ use super::config::PubSub;
 use super::data::{attributes, event_data};
 use super::limits::{FIRST_PAUSE, LONGEST_PAUSE};
 use crate::source::Running;
+use crate::unwrap::gcs;
 use crate::{Message, SinkError, Unreadable};
 
 /// A message that was delivered.
@@ -112,6 +113,9 @@ impl Taker {
     }
 
     fn offer(&self, message: &model::Message) -> Offer {
+        if self.config.unwrap.is_some() {
+            return self.object(message);
+        }
         // No body is `null`, which is JSON.
         let json = match serde_json::from_slice::<&RawValue>(&message.data) {
             Ok(json) => Some(json.get().as_bytes()),
@@ -132,6 +136,25 @@ impl Taker {
             data: event_data(&self.config, message, json.filter(|_| self.config.json_body)),
             headers: attributes(message),
             body: json.map(|json| message.data.slice_ref(json)),
+            correlation_path: self.running.correlation_path.clone(),
+            cloud_event: None,
+        })
+    }
+
+    /// A notification of Cloud Storage.
+    fn object(&self, message: &model::Message) -> Offer {
+        let object = match gcs(&message.attributes, &message.data) {
+            Ok(object) => object,
+            Err(reason) => return Offer::Letter(self.letter(message, &reason)),
+        };
+        Offer::Event(Message {
+            key: self.running.key.clone(),
+            kind: KIND,
+            id: object.id().or_else(|| event_id(message)),
+            time: self.running.context.clock.now(),
+            data: object.data(&self.config.data_end),
+            headers: attributes(message),
+            body: Some(object.record),
             correlation_path: self.running.correlation_path.clone(),
             cloud_event: None,
         })

@@ -571,3 +571,36 @@ fn a_configuration_that_cannot_work_is_refused_at_its_place() {
         assert_eq!(problems.len(), 1, "{problems:?}");
     }
 }
+
+#[tokio::test]
+async fn a_notification_of_cloud_storage_is_an_event_and_anything_else_is_kept() {
+    let server = server();
+    let object = |kind: &str| Message {
+        data: r#"{"size": "3", "metageneration": "1", "name": "a b"}"#.into(),
+        attributes: [
+            ("eventType", kind),
+            ("bucketId", "artifacts"),
+            ("objectId", "a b"),
+            ("objectGeneration", "17"),
+            ("payloadFormat", "JSON_API_V1"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into(),
+        ordering_key: String::new(),
+    };
+    // Cloud Storage may send a notification twice.
+    let messages = [object("OBJECT_FINALIZE"), object("OBJECT_FINALIZE"), Message::new("x")];
+    server.publish("builds", &messages).unwrap();
+    let config = json!({"subscriptionID": "tripline", "unwrap": "gcs"});
+    let world = running(definition(&server, Dialect::Tripline, config)).await;
+    let mut unreadable = world.sink.unreadable.subscribe();
+    let kept = unreadable.wait_for(|kept| kept.len() == 1).await.unwrap().clone();
+    assert_eq!(&*kept[0].bytes, b"x");
+    assert!(kept[0].reason.contains("no attribute `eventType`"), "{}", kept[0].reason);
+    assert_eq!(first(&world, 1).await, ["artifacts/a b#17.1:OBJECT_FINALIZE"]);
+    let data: Value = serde_json::from_slice(&world.sink.taken()[0].data).unwrap();
+    assert_eq!((&data["event"], &data["size"]), (&json!("created"), &json!(3)));
+    assert_eq!(data["body"]["name"], "a b");
+    world.shutdown().await;
+    assert_eq!(left_over(&server).await, Vec::<String>::new());
+}

@@ -10,6 +10,7 @@ use tripline_config::{FieldPath, Problem};
 
 use super::limits::{DEFAULT_WAIT_SECONDS, HIDDEN, MAX_WAIT_SECONDS};
 use crate::fields::{Correlation, EventFilter, data_end, take};
+use crate::unwrap::Unwrap;
 use crate::{SecretRef, codes};
 
 /// The messages of a queue of Amazon SQS.
@@ -62,6 +63,11 @@ pub struct SqsConfig {
     /// no event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<EventFilter>,
+    /// What is inside of the messages: `sns`, messages of SNS in their envelopes; `s3`,
+    /// notifications of S3, also in such envelopes or from EventBridge: an event for each object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub unwrap: Option<Unwrap>,
     /// Where an event has its correlation id, if not in one of the usual places (message
     /// attributes and body).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +83,7 @@ pub struct Sqs {
     pub(super) access: Access,
     pub(super) wait_seconds: i32,
     pub(super) json_body: bool,
+    pub(super) unwrap: Option<Unwrap>,
     /// What is not JSON is left to the queue's redrive policy.
     pub(super) leaves_unreadable: bool,
     /// The end of each event's data: `,"metadata":{…}}` or `}`.
@@ -100,6 +107,7 @@ impl SqsConfig {
         let found = &mut problems;
         let queue = take(self.queue(at), found);
         let access = self.access(at, found);
+        let unwrap = take(self.unwrap(at), found);
         let wait_seconds = take(self.wait_seconds(at), found);
         let sqs = (|| {
             Some(Sqs {
@@ -108,6 +116,7 @@ impl SqsConfig {
                 access: access?,
                 wait_seconds: wait_seconds?,
                 json_body: self.json_body == Some(true),
+                unwrap: unwrap?,
                 leaves_unreadable: self.dlq == Some(true),
                 data_end: data_end(self.metadata.as_ref()),
                 hidden: HIDDEN,
@@ -140,6 +149,12 @@ impl SqsConfig {
             role_arn: self.role_arn.as_ref(),
         };
         crate::fields::access(fields, at, codes::SQS_ENDPOINT, codes::SQS_CREDENTIALS, found)
+    }
+
+    fn unwrap(&self, at: &FieldPath) -> Result<Option<Unwrap>, Problem> {
+        let unwrap = self.unwrap.map(|unwrap| unwrap.among(&[Unwrap::Sns, Unwrap::S3]));
+        let wrong = |message| Problem::error(codes::UNWRAP, at.key("unwrap"), message);
+        unwrap.transpose().map_err(wrong)
     }
 
     fn wait_seconds(&self, at: &FieldPath) -> Result<i32, Problem> {

@@ -11,6 +11,7 @@ mod attributes;
 mod batch;
 mod condition;
 mod config;
+mod content;
 mod data;
 mod limits;
 mod poller;

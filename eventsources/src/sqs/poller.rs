@@ -9,18 +9,17 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tripline_cloud::aws::Trouble;
-use tripline_event::EventId;
 
 use super::KIND;
 use super::attributes::texts;
 use super::batch::{Batch, Fate};
 use super::condition::{Condition, Part};
 use super::config::Sqs;
-use super::data::event_data;
+use super::content::{Content, id_of};
 use super::limits::{BATCH, DELETE_TRIES, FIRST_PAUSE, GIVE_BACK, longer};
 use super::queue::{Queue, Received};
 use crate::source::Running;
-use crate::{Message, SinkError, Unreadable};
+use crate::{SinkError, Unreadable};
 
 /// Each run of it is a receive at a time; they share all the rest.
 pub struct Poller {
@@ -134,22 +133,28 @@ impl Poller {
 
     /// Takes a message; tries until that works. [`Fate::Held`]: the source is to stop.
     async fn take_one(&self, message: &Received) -> Fate {
-        let data = match event_data(message, self.sqs.json_body, &self.sqs.data_end) {
-            Ok(data) => data,
+        let sink = &self.running.context.sink;
+        let events = match self.content(message) {
+            Ok(Content::Events(events)) => events,
+            Ok(Content::Nothing(what)) => {
+                sink.refused(&self.running.key, what);
+                return Fate::Durable;
+            }
             Err(reason) if self.leaves_unreadable => {
                 let reason = format!("{reason}; it is left to the redrive policy of its queue");
-                self.running.context.sink.refused(&self.running.key, &reason);
+                sink.refused(&self.running.key, &reason);
                 return Fate::Left;
             }
             Err(reason) => return self.keep_unreadable(message, reason).await,
         };
-        let event = self.message(message, data);
-        let sink = &self.running.context.sink;
-        match self.until_taken(|| sink.append(event.clone())).await {
-            Some(Ok(_)) => Fate::Durable,
-            Some(Err(too_large)) => self.keep_unreadable(message, too_large.to_string()).await,
-            None => Fate::Held,
+        for event in events {
+            match self.until_taken(|| sink.append(event.clone())).await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return self.keep_unreadable(message, error.to_string()).await,
+                None => return Fate::Held,
+            }
         }
+        Fate::Durable
     }
 
     async fn keep_unreadable(&self, message: &Received, reason: String) -> Fate {
@@ -192,22 +197,6 @@ impl Poller {
                 return None;
             }
             pause = longer(pause);
-        }
-    }
-
-    fn message(&self, message: &Received, data: Bytes) -> Message {
-        let body = message.body.as_bytes();
-        let is_json = || serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
-        Message {
-            key: self.running.key.clone(),
-            kind: KIND,
-            id: id_of(message),
-            time: self.running.context.clock.now(),
-            data,
-            headers: texts(&message.attributes),
-            body: (self.sqs.json_body || is_json()).then(|| Bytes::copy_from_slice(body)),
-            correlation_path: self.running.correlation_path.clone(),
-            cloud_event: None,
         }
     }
 
@@ -270,10 +259,4 @@ impl Poller {
             () = self.running.stop.cancelled() => {}
         }
     }
-}
-
-/// SQS's message id. Not the deduplication id of a FIFO queue: that may be used again after
-/// five minutes, for a message of its own.
-fn id_of(message: &Received) -> Option<EventId> {
-    message.id.as_deref().map(EventId::from_upstream)
 }

@@ -4,6 +4,7 @@ mod delivery;
 mod failure;
 mod order;
 mod server;
+mod unwrap;
 
 use serde_json::{Value, json};
 use tripline_config::{Dialect, Severity};

@@ -16,6 +16,9 @@ use crate::Accepted;
 pub enum Answer {
     /// The event is durable.
     Accepted(Accepted),
+    /// What came in is no event, and is done with all the same.
+    #[cfg_attr(not(feature = "sns"), expect(dead_code))]
+    Done,
     /// The port is there.
     Healthy,
     /// There is no event, and why.
@@ -56,6 +59,7 @@ impl Answer {
     pub fn response(self, json: bool) -> Response<Full<Bytes>> {
         match self {
             Self::Healthy => text(StatusCode::OK, Bytes::from_static(b"OK")),
+            Self::Done => text(StatusCode::OK, Bytes::from_static(b"success")),
             Self::Accepted(accepted) => success(&accepted, json),
             Self::Refused(refusal) => refused(refusal, json),
         }

@@ -10,11 +10,13 @@ mod answer;
 mod body;
 mod clash;
 mod config;
+mod context;
 mod data;
 mod endpoint;
 mod idempotency;
 mod limits;
 mod ports;
+mod receiver;
 mod request;
 mod server;
 mod table;
@@ -22,20 +24,19 @@ mod table;
 mod tests;
 mod tls;
 
-use tripline_config::FieldPath;
-use tripline_event::EventKey;
-
 pub(crate) use clash::clashes;
+#[cfg(feature = "sns")]
+pub(crate) use answer::{Answer, Refusal};
 pub use config::{IdempotencyKeyConfig, Webhook, WebhookConfig};
+pub use context::WebhookContext;
+#[cfg(feature = "sns")]
+pub(crate) use data::event_data as header_data;
 pub(crate) use ports::Ports;
+#[cfg(feature = "sns")]
+pub(crate) use receiver::{Posted, Receiver};
 pub(crate) use table::Route;
 
 /// The key of this kind, and the type of its events.
 pub(crate) const KIND: &str = "webhook";
 /// A complete event source.
 pub(crate) const EXAMPLE: &str = include_str!("example.yaml");
-
-/// Where the field `name` of an event is in its object.
-fn field(key: &EventKey, name: &str) -> FieldPath {
-    FieldPath::root().key("spec").key(KIND).key(&key.name).key(name)
-}

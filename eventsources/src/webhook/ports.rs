@@ -19,7 +19,7 @@ use super::request::{Setup, Shared};
 use super::server::{listen, serve};
 use super::table::{Route, Table};
 use super::tls::PortTls;
-use super::{KIND, field};
+use super::KIND;
 use crate::codes;
 use crate::health::{Health, SourceStatus};
 use crate::source::{SourceContext, SourceError};
@@ -82,10 +82,10 @@ impl Ports {
         let mut problems = Vec::new();
         let tls = routes.first().and_then(|first| self.tls(number, first));
         let setup = Setup { table: Table::new(routes.iter().cloned()), tls: tls.clone() };
-        let keys: Vec<EventKey> = routes.iter().map(|route| route.key.clone()).collect();
+        let all = routes.clone();
         let of_all = |code: &str, name: &str, error: &str| -> Vec<(EventKey, Problem)> {
-            let problem = |key: &EventKey| Problem::error(code, field(key, name), error);
-            keys.iter().map(|key| (key.clone(), problem(key))).collect()
+            let problem = |route: &Route| Problem::error(code, route.field(name), error);
+            all.iter().map(|route| (route.key.clone(), problem(route))).collect()
         };
         if let Some(port) = self.open.get_mut(&number) {
             port.shared.setup.store(Arc::new(setup));
@@ -177,7 +177,7 @@ impl Ports {
             let address = port.socket.address();
             port.routes.iter().map(move |route| SourceStatus {
                 key: route.key.clone(),
-                kind: KIND,
+                kind: route.kind(),
                 ready: state.ready && tls_error.is_none(),
                 detail: match (&tls_error, address) {
                     (Some(error), _) => error.clone(),
@@ -222,7 +222,7 @@ fn with_one_tls(mut routes: Vec<Arc<Route>>) -> (Vec<Arc<Route>>, Vec<(EventKey,
         let Some(conflict) = tls_conflict(&first, route) else { return true };
         let message =
             format!("{conflict}, and port {} has that of {}", route.webhook.port, first.key);
-        let problem = Problem::error(codes::TLS, field(&route.key, "port"), message);
+        let problem = Problem::error(codes::TLS, route.field("port"), message);
         problems.push((route.key.clone(), problem.help("choose another port")));
         false
     });

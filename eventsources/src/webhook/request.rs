@@ -25,6 +25,7 @@ use super::body::{self, BodyError, Held, Payload};
 use super::data::event_data;
 use super::idempotency::event_id;
 use super::limits::{BODY, HEALTH, RETRY_AFTER_SECS};
+use super::receiver::Posted;
 use super::table::{Found, Route, Table};
 use super::tls::PortTls;
 use crate::cloudevents::{self, Binding};
@@ -140,6 +141,9 @@ async fn take(
     let held = body::read(body, route.webhook.max_payload_bytes, &shared.memory)
         .await
         .map_err(|error| body_refusal(shared, error))?;
+    if let Some(receiver) = &route.receiver {
+        return receiver.receive(Posted { shared, route, head, body: &held.bytes }).await;
+    }
     let message = match route.webhook.cloud_events {
         true => cloud_event(shared, route, head, &held)?,
         false => message(shared, route, head, payload(head, &held)?),
@@ -289,7 +293,7 @@ fn body_refusal(shared: &Shared, error: BodyError) -> Refusal {
     }
 }
 
-fn sink_refusal(shared: &Shared, error: &SinkError) -> Refusal {
+pub(super) fn sink_refusal(shared: &Shared, error: &SinkError) -> Refusal {
     match error {
         // The cause is for the operator, who sees it elsewhere.
         SinkError::Unavailable(_) => {
@@ -301,7 +305,7 @@ fn sink_refusal(shared: &Shared, error: &SinkError) -> Refusal {
     }
 }
 
-fn try_again(shared: &Shared, reason: &'static str, text: &'static str) -> Refusal {
+pub(super) fn try_again(shared: &Shared, reason: &'static str, text: &'static str) -> Refusal {
     let turn = shared.turn.fetch_add(1, Ordering::Relaxed);
     Refusal {
         retry_after_secs: Some(1 + turn % RETRY_AFTER_SECS),

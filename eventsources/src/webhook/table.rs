@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method;
+use tripline_config::FieldPath;
 use tripline_event::EventKey;
 
+use super::KIND;
 use super::config::Webhook;
+use super::receiver::Receiver;
 
 /// One event's way in.
 #[derive(Debug)]
@@ -16,6 +19,26 @@ pub struct Route {
     pub webhook: Arc<Webhook>,
     /// The configured path of the correlation id.
     pub correlation_path: Option<String>,
+    /// The service account that the event source names.
+    pub service_account: Option<String>,
+    /// What takes its requests, where it is of a kind that is built on webhooks.
+    pub receiver: Option<Arc<dyn Receiver>>,
+}
+
+impl Route {
+    /// The key of its kind.
+    pub fn kind(&self) -> &'static str {
+        self.receiver.as_ref().map_or(KIND, |receiver| receiver.kind())
+    }
+
+    /// Where the field `name` of its webhook is in its object.
+    pub fn field(&self, name: &str) -> FieldPath {
+        let event = FieldPath::root().key("spec").key(self.kind()).key(&self.key.name);
+        match self.receiver {
+            None => event.key(name),
+            Some(_) => event.key(KIND).key(name),
+        }
+    }
 }
 
 /// What a table knows about a request.
@@ -157,18 +180,17 @@ impl Paths {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-    use tripline_config::FieldPath;
-
     use super::*;
     use crate::webhook::WebhookConfig;
+    use serde_json::json;
 
     fn route(key: (&str, &str, &str), endpoint: &str, method: &str) -> Arc<Route> {
         let config = json!({"endpoint": endpoint, "port": "12000", "method": method});
         let config: WebhookConfig = serde_json::from_value(config).unwrap();
         let webhook = Arc::new(config.resolve(&FieldPath::root()).0.unwrap());
         let key = EventKey::new(key.0, key.1, key.2);
-        Arc::new(Route { key, webhook, correlation_path: None })
+        let (correlation_path, service_account, receiver) = (None, None, None);
+        Arc::new(Route { key, webhook, correlation_path, service_account, receiver })
     }
 
     fn table() -> Table {

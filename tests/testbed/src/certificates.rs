@@ -63,6 +63,21 @@ impl Authority {
         self.sign(params, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
+    /// A certificate (PEM) of a key (PEM), with which messages are signed, for these years: from
+    /// the beginning of the first to that of the second.
+    ///
+    /// # Errors
+    /// The key is none.
+    pub fn signing(&self, key: &str, years: (i32, i32)) -> anyhow::Result<String> {
+        let key = KeyPair::from_pem(key)?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "sns.amazonaws.com");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
+        params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
+        Ok(params.signed_by(&key, &self.issuer)?.pem())
+    }
+
     fn sign(
         &self,
         mut params: CertificateParams,

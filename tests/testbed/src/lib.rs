@@ -34,6 +34,7 @@ mod nats_cluster;
 pub mod ports;
 mod process;
 mod pubsub;
+mod sns_signer;
 mod toxiproxy;
 
 pub use certificates::{Authority, Certificate};
@@ -47,4 +48,5 @@ pub use moto::{AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, Moto};
 pub use nats::{Nats, NatsConfig};
 pub use nats_cluster::NatsCluster;
 pub use pubsub::{Message, PubSub};
+pub use sns_signer::SnsSigner;
 pub use toxiproxy::{Proxy, Toxiproxy};
