@@ -100,7 +100,7 @@ pub async fn demo(data: PathBuf, out: &mut dyn Write, colour: bool) -> anyhow::R
     show.closing(&data, &correlation)?;
     let stop = CancellationToken::new();
     stop.cancel();
-    daemon.run(stop).await
+    daemon.run(stop).await.map(drop)
 }
 
 fn inputs() -> Vec<Input> {

@@ -3,19 +3,24 @@
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tripline_config::Input;
+use tripline_eventsources::Listeners;
 
 use crate::check;
 use crate::cli::args::{CheckArgs, CheckFormat, DemoArgs, LogFormat, RunArgs};
 use crate::cli::doctor::DoctorArgs;
+use crate::cli::explain::ExplainArgs;
 use crate::cli::render::RenderArgs;
 use crate::cli::{Exit, Output, Programs};
 use crate::daemon::targets::TargetChoice;
-use crate::daemon::{Daemon, Options};
+use crate::daemon::upgrade::{Program, sockets_given};
+use crate::daemon::{Daemon, Ended, Options};
 use crate::engine::definitions::Definitions;
 use crate::graph;
 use crate::load;
@@ -25,6 +30,9 @@ use crate::render;
 /// The most that is read from the standard input.
 const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
 
+/// How long a program that takes the place of another waits for the data directory.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+
 /// The programs of this binary.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Binary;
@@ -32,8 +40,22 @@ pub struct Binary;
 impl Programs for Binary {
     fn run(&self, args: RunArgs) -> anyhow::Result<Exit> {
         log_to_stderr(&args.log, args.log_format)?;
-        let options = options(&args)?;
-        runtime()?.block_on(run(options))
+        let mut options = options(&args)?;
+        let given = sockets_given()?;
+        if !given.is_empty() {
+            // A command may look into the directory while nobody runs on it.
+            options.lock_wait.get_or_insert(LOCK_WAIT);
+        }
+        options.listeners = Arc::new(Listeners::given(given));
+        options.program = Some(Program::current()?);
+        let runtime = runtime()?;
+        match runtime.block_on(run(options))? {
+            Ended::Stopped => Ok(Exit::Done),
+            Ended::Upgrade(program, sockets) => {
+                runtime.shutdown_background();
+                Err(program.replace(&sockets))
+            }
+        }
     }
 
     fn check(&self, args: CheckArgs) -> anyhow::Result<Exit> {
@@ -82,6 +104,14 @@ impl Programs for Binary {
             sensor: args.sensor.clone(),
             trigger: args.trigger.clone(),
             events: args.read_events()?,
+        })
+    }
+
+    fn explain(&self, args: &ExplainArgs) -> anyhow::Result<crate::explain::Explanation> {
+        crate::explain::offline::explain(&crate::explain::offline::Order {
+            inputs: inputs(&args.files)?,
+            sensor: args.sensor.clone(),
+            events: crate::cli::render::read_events(&args.events)?,
         })
     }
 
@@ -178,7 +208,7 @@ fn log_to_stderr(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     set.map_err(|error| anyhow::anyhow!("the log cannot be set up: {error}"))
 }
 
-async fn run(options: Options) -> anyhow::Result<Exit> {
+async fn run(options: Options) -> anyhow::Result<Ended> {
     let data = options.data.clone();
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone())?);
@@ -211,8 +241,7 @@ async fn run(options: Options) -> anyhow::Result<Exit> {
     if let Some(address) = daemon.operations() {
         tracing::info!("http://{address}/healthz, /readyz and /metrics");
     }
-    daemon.run(stop).await?;
-    Ok(Exit::Done)
+    daemon.run(stop).await
 }
 
 /// The first SIGTERM or SIGINT stops in the grace period; a second one ends at once, which

@@ -45,6 +45,7 @@ pub use secret::SecretLookup;
 pub use source::{EventSource, Running, SourceContext, SourceError, SourceSettings};
 pub use sources::Sources;
 pub use tripline_config::SecretRef;
+pub use webhook::Listeners;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -60,6 +61,24 @@ pub trait EventSink: Send + Sync + 'static {
     /// Returns once the bus has stored the event. Only then may the source acknowledge
     /// its upstream.
     fn append(&self, message: Message) -> BoxFuture<'_, Result<Accepted, SinkError>>;
+
+    /// Returns once the bus has stored all of the events, which stand in its log in their order.
+    ///
+    /// # Errors
+    /// The first of them may be stored, the others not: offered again, they are recognised.
+    /// [`SinkError::TooLarge`]: one of them is, or all are together.
+    fn append_all<'a>(
+        &'a self,
+        messages: &'a [&'a Message],
+    ) -> BoxFuture<'a, Result<Vec<Accepted>, SinkError>> {
+        Box::pin(async move {
+            let mut accepted = Vec::with_capacity(messages.len());
+            for message in messages {
+                accepted.push(self.append((*message).clone()).await?);
+            }
+            Ok(accepted)
+        })
+    }
 
     /// Something came in that will never be an event (not JSON where JSON was asked for, too
     /// large, no valid data): kept as a dead letter with its bytes, durable when this returns.
@@ -102,6 +121,28 @@ pub trait EventSink: Send + Sync + 'static {
         tick: Timestamp,
     ) -> BoxFuture<'a, Result<(), SinkError>> {
         let _ = (key, tick);
+        Box::pin(async { Ok(()) })
+    }
+
+    /// How far the part `of` an upstream was read that does not remember it itself, as it was
+    /// kept last; none where nothing was.
+    fn place<'a>(
+        &'a self,
+        key: &'a EventKey,
+        of: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>, SinkError>> {
+        let _ = (key, of);
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Keeps how far the part `of` an upstream was read. Durable when this returns.
+    fn keep_place<'a>(
+        &'a self,
+        key: &'a EventKey,
+        of: &'a str,
+        place: &'a str,
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        let _ = (key, of, place);
         Box::pin(async { Ok(()) })
     }
 }

@@ -13,7 +13,7 @@ use crate::definition::{EventDefinition, SourceConfig, route};
 use crate::health::{Health, SourceStatus};
 use crate::source::{EventSource, Running, SourceContext};
 use crate::supervise::supervise;
-use crate::webhook::Ports;
+use crate::webhook::{Listeners, Ports};
 
 /// The event sources that run. All of their tasks are known here: [`Self::shutdown`]
 /// returns when the last has ended.
@@ -21,6 +21,7 @@ pub struct Sources {
     context: Arc<SourceContext>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    listeners: Arc<Listeners>,
     running: Mutex<All>,
 }
 
@@ -41,11 +42,21 @@ struct Pulling {
 impl Sources {
     /// None yet.
     pub fn new(context: SourceContext) -> Self {
+        Self::with_listeners(context, Arc::default())
+    }
+
+    /// None yet; what listens takes its sockets from these.
+    pub fn with_listeners(context: SourceContext, listeners: Arc<Listeners>) -> Self {
         let (context, tasks) = (Arc::new(context), TaskTracker::new());
         let stop = CancellationToken::new();
-        let ports = Ports::new(Arc::clone(&context), tasks.clone(), stop.child_token());
+        let ports = Ports::new(
+            Arc::clone(&context),
+            Arc::clone(&listeners),
+            tasks.clone(),
+            stop.child_token(),
+        );
         let running = Mutex::new(All { ports, pulling: BTreeMap::new() });
-        Self { context, tasks, stop, running }
+        Self { context, tasks, stop, listeners, running }
     }
 
     /// From here on exactly these events come in. What is unchanged goes on undisturbed;
@@ -148,8 +159,10 @@ impl Sources {
     }
 
     /// Takes nothing more in, finishes what is in flight, and returns when all tasks have
-    /// ended. How long that may take is for the caller to bound.
+    /// ended. How long that may take is for the caller to bound. Ports are closed, unless
+    /// somebody has taken their sockets.
     pub async fn shutdown(&self) {
+        drop(self.listeners.take());
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -166,9 +179,7 @@ fn pulling(config: &SourceConfig) -> Option<Arc<dyn EventSource>> {
         SourceConfig::Webhook(_) => None,
         // It listens; it is a task of its own where it subscribes by itself.
         #[cfg(feature = "sns")]
-        SourceConfig::Sns(sns) => {
-            sns.subscribes().then(|| Arc::clone(sns) as Arc<dyn EventSource>)
-        }
+        SourceConfig::Sns(sns) => sns.subscribes().then(|| Arc::clone(sns) as Arc<dyn EventSource>),
         SourceConfig::Calendar(calendar) => Some(Arc::clone(calendar) as Arc<dyn EventSource>),
         #[cfg(feature = "kafka")]
         SourceConfig::Kafka(kafka) => Some(Arc::clone(kafka) as Arc<dyn EventSource>),

@@ -28,6 +28,9 @@ use crate::explain::Live;
 use crate::query::dead_letter::{self, Answer, Done};
 use crate::query::{GraphConfig, extents};
 
+/// How long an explanation waits for what was taken in just before.
+const LAG_WAITED_FOR: std::time::Duration = std::time::Duration::from_secs(1);
+
 fn unreachable(error: impl std::fmt::Display) -> ControlError {
     ControlError::Unreachable(error.to_string())
 }
@@ -335,8 +338,13 @@ impl Daemon for Shared {
 
     fn explaining(&self) -> Answering<'_, (Arc<Definitions>, Live)> {
         Box::pin(async {
-            let progress = *self.engine.progress.borrow();
-            let live = Live { evaluated: progress.evaluated, queues: self.queues() };
+            // What was taken in just now is asked about just now.
+            let next = self.bus.extent(Log::Events).await.map_err(unreachable)?.next;
+            let mut progress = self.engine.progress.clone();
+            let all = progress.wait_for(|it| it.evaluated.next() >= next);
+            drop(tokio::time::timeout(LAG_WAITED_FOR, all).await);
+            let evaluated = progress.borrow().evaluated;
+            let live = Live { evaluated, queues: self.queues() };
             Ok((Arc::clone(&self.engine.definitions), live))
         })
     }

@@ -18,6 +18,7 @@ pub mod notes;
 pub mod operations;
 pub mod pauses;
 pub mod reload;
+mod retention;
 pub(crate) mod room;
 mod replay;
 mod schedules;
@@ -388,6 +389,8 @@ impl Daemon {
             let (shared, stopping) = (Arc::clone(&self.shared), self.stop.clone());
             self.tasks.spawn(async move { shared.watch(stopping).await });
         }
+        let (shared, stopping) = (Arc::clone(&self.shared), self.stop.clone());
+        self.tasks.spawn(async move { shared.keep_history(stopping).await });
         let (shared, stopping) = (Arc::clone(&self.shared), self.stop.clone());
         self.tasks.spawn(async move {
             shared.pauses.end_when_due(shared.clock.as_ref(), &stopping).await

@@ -50,6 +50,8 @@ pub struct Place {
     /// The port that the event source of [`crate::resources`] is to have.
     pub port: u16,
     operations: u16,
+    /// The program, where it is not [`program`].
+    pub program: Option<PathBuf>,
     /// What a daemon is told besides: arguments of `tripline run`.
     pub arguments: Vec<String>,
     /// Its environment, besides that of the test.
@@ -76,6 +78,7 @@ impl Place {
             folder,
             port: free_port(),
             operations: free_port(),
+            program: None,
             arguments: Vec::new(),
             environment: Vec::new(),
         })
@@ -112,7 +115,8 @@ impl Place {
     /// # Errors
     /// The program is not there.
     pub fn command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
-        let mut command = Command::new(program()?);
+        let program = self.program.clone().map_or_else(program, Ok)?;
+        let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null());
         Ok(command)
     }

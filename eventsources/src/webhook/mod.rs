@@ -15,6 +15,7 @@ mod data;
 mod endpoint;
 mod idempotency;
 mod limits;
+mod listeners;
 mod ports;
 mod receiver;
 mod request;
@@ -24,13 +25,14 @@ mod table;
 mod tests;
 mod tls;
 
-pub(crate) use clash::clashes;
 #[cfg(feature = "sns")]
 pub(crate) use answer::{Answer, Refusal};
+pub(crate) use clash::clashes;
 pub use config::{IdempotencyKeyConfig, Webhook, WebhookConfig};
 pub use context::WebhookContext;
 #[cfg(feature = "sns")]
 pub(crate) use data::event_data as header_data;
+pub use listeners::Listeners;
 pub(crate) use ports::Ports;
 #[cfg(feature = "sns")]
 pub(crate) use receiver::{Posted, Receiver};

@@ -13,13 +13,14 @@ use tokio_util::task::TaskTracker;
 use tripline_config::Problem;
 use tripline_event::{EventKey, Timestamp};
 
+use super::KIND;
 use super::config::TlsRefs;
 use super::limits::MAX_BODY_BYTES;
+use super::listeners::Listeners;
 use super::request::{Setup, Shared};
-use super::server::{listen, serve};
+use super::server::serve;
 use super::table::{Route, Table};
 use super::tls::PortTls;
-use super::KIND;
 use crate::codes;
 use crate::health::{Health, SourceStatus};
 use crate::source::{SourceContext, SourceError};
@@ -29,6 +30,7 @@ use crate::supervise::supervise;
 pub struct Ports {
     context: Arc<SourceContext>,
     memory: Arc<Semaphore>,
+    listeners: Arc<Listeners>,
     tasks: TaskTracker,
     stop: CancellationToken,
     open: BTreeMap<u16, Port>,
@@ -46,9 +48,15 @@ struct Port {
 
 impl Ports {
     /// No ports yet. All tasks are `tasks` and end some time after `stop` is cancelled.
-    pub fn new(context: Arc<SourceContext>, tasks: TaskTracker, stop: CancellationToken) -> Self {
+    pub fn new(
+        context: Arc<SourceContext>,
+        listeners: Arc<Listeners>,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
         let memory = Arc::new(Semaphore::new(MAX_BODY_BYTES));
-        Self { context, memory, tasks, stop, open: BTreeMap::new(), unserved: Vec::new() }
+        let (open, unserved) = (BTreeMap::new(), Vec::new());
+        Self { context, memory, listeners, tasks, stop, open, unserved }
     }
 
     /// From here on exactly these events come in. A port that stays is listened on all
@@ -62,6 +70,9 @@ impl Ports {
             let stays = by_port.contains_key(number);
             if !stays {
                 port.stop.cancel();
+                if let Some(address) = port.socket.address() {
+                    self.listeners.release(address.port());
+                }
             }
             stays
         });
@@ -122,6 +133,7 @@ impl Ports {
     ) -> (Port, Result<(), String>) {
         let settings = &self.context.settings;
         let socket = Arc::new(Socket {
+            listeners: Arc::clone(&self.listeners),
             wanted: SocketAddr::new(settings.bind, (settings.listen_port)(number)),
             bound: Mutex::default(),
             prepared: Mutex::default(),
@@ -231,6 +243,7 @@ fn with_one_tls(mut routes: Vec<Arc<Route>>) -> (Vec<Arc<Route>>, Vec<(EventKey,
 
 /// Where a port listens.
 struct Socket {
+    listeners: Arc<Listeners>,
     wanted: SocketAddr,
     bound: Mutex<Option<SocketAddr>>,
     /// Listens already, and waits for the task that serves it.
@@ -255,8 +268,10 @@ impl Socket {
 
     fn bind(&self) -> Result<TcpListener, String> {
         let wanted = self.address().unwrap_or(self.wanted);
-        let listener =
-            listen(wanted).map_err(|error| format!("cannot listen on {wanted}: {error}"))?;
+        let listener = self
+            .listeners
+            .listen(wanted)
+            .map_err(|error| format!("cannot listen on {wanted}: {error}"))?;
         *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = listener.local_addr().ok();
         Ok(listener)
     }

@@ -1,7 +1,6 @@
 //! One HTTP server for each port: accepts connections, and serves HTTP/1.1 and HTTP/2 on
 //! each, with or without TLS.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,6 +21,9 @@ use tokio_util::task::TaskTracker;
 use super::limits::{FIRST_REQUEST, IDLE, MAX_CONNECTIONS, MAX_STREAMS};
 use super::request::{Shared, respond};
 
+/// How long a connection on which nothing was asked stays when everything stops: what a
+/// producer needs from the connection to its request.
+const LAST_CHANCE: Duration = Duration::from_millis(500);
 /// The pause after the kernel could not give a connection: too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -98,15 +100,21 @@ async fn serve_connection<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let asked = AtomicBool::new(false);
+    let begun = Notify::new();
     let service = service_fn(|request| {
         asked.store(true, Ordering::Relaxed);
+        begun.notify_one();
         respond(Arc::clone(&shared), request).map(Ok::<_, std::convert::Infallible>)
     });
     let builder = builder(tasks);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut first = pin!(sleep(FIRST_REQUEST));
     let mut stopped = pin!(stop.cancelled());
-    let (mut first_is_due, mut stopping) = (true, false);
+    let mut last_chance = pin!(async {
+        stop.cancelled().await;
+        sleep(LAST_CHANCE).await;
+    });
+    let (mut first_is_due, mut stopping, mut closing) = (true, false, false);
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -123,8 +131,17 @@ async fn serve_connection<S>(
             }
             () = &mut stopped, if !stopping => {
                 stopping = true;
+            }
+            // The request of a connection that was just made is on its way.
+            () = begun.notified(), if stopping && !closing && !asked.load(Ordering::Relaxed) => {}
+            () = &mut last_chance, if !closing => {
+                closing = true;
                 connection.as_mut().graceful_shutdown();
             }
+        }
+        if stopping && !closing && asked.load(Ordering::Relaxed) {
+            closing = true;
+            connection.as_mut().graceful_shutdown();
         }
     }
 }
@@ -153,11 +170,4 @@ where
     fn execute(&self, future: F) {
         self.0.spawn(future);
     }
-}
-
-/// Listens on `address`. Without waiting, so that a reload is one step.
-pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
 }
