@@ -26,6 +26,8 @@ pub struct Sending {
     pub sent: Sent,
     /// How many requests had no answer.
     pub unanswered: u64,
+    /// How many were answered 503: not now.
+    pub put_off: u64,
     /// How many were answered as duplicates.
     pub duplicates: u64,
 }
@@ -36,6 +38,7 @@ struct Shared {
     next: AtomicU64,
     stop: AtomicBool,
     unanswered: AtomicU64,
+    put_off: AtomicU64,
     duplicates: AtomicU64,
 }
 
@@ -48,6 +51,7 @@ impl Clients {
             next: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             unanswered: AtomicU64::new(0),
+            put_off: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
         });
         let mut tasks = JoinSet::new();
@@ -55,6 +59,11 @@ impl Clients {
             tasks.spawn(Arc::clone(&shared).send());
         }
         Self { shared, tasks }
+    }
+
+    /// How many events they have begun to send.
+    pub fn sent(&self) -> u64 {
+        self.shared.next.load(Ordering::Relaxed)
     }
 
     /// Lets each come to its next acknowledgement, and ends.
@@ -78,6 +87,7 @@ impl Clients {
         Ok(Sending {
             sent,
             unanswered: self.shared.unanswered.load(Ordering::Relaxed),
+            put_off: self.shared.put_off.load(Ordering::Relaxed),
             duplicates: self.shared.duplicates.load(Ordering::Relaxed),
         })
     }
@@ -117,6 +127,7 @@ impl Shared {
         };
         // 503: the daemon is up and cannot take it yet.
         ensure!(matches!(answer.status, 200 | 503), "an event was answered {answer:?}");
+        self.put_off.fetch_add(u64::from(answer.status == 503), Ordering::Relaxed);
         self.duplicates.fetch_add(u64::from(answer.duplicate), Ordering::Relaxed);
         *kept = Some(connection);
         Ok(answer.status == 200)

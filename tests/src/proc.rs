@@ -38,6 +38,15 @@ pub fn anonymous_bytes(pid: u32) -> anyhow::Result<u64> {
     Ok(kib.parse::<u64>()? * 1024)
 }
 
+/// How many files, sockets and the like a process has open.
+///
+/// # Errors
+/// The process is gone.
+pub fn open_files(pid: u32) -> anyhow::Result<usize> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    Ok(entries.with_context(|| format!("process {pid}"))?.count())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,10 +5,8 @@
 //! `TRIPLINE_SERVER_KILLS=200` kills as often, in each of the tests; `TRIPLINE_SEED=17` chooses
 //! other moments and victims.
 //!
-//! A daemon that is killed while it creates a workflow cannot know afterwards whether it was
-//! created, where it is not there: somebody may have removed it. That is a dead letter, and not a
-//! second submit. Nobody removes any here, so at the end those are sent again; then everything
-//! must be there, once.
+//! What nobody can tell after a kill is a dead letter, and not a second submit. At the end those
+//! are sent again; then everything must be there, once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -19,6 +17,7 @@ use rand::{Rng as _, SeedableRng as _};
 use tripline_testbed::{KubeApi, Nats};
 use tripline_tests::clients::Clients;
 use tripline_tests::daemon::{Daemon, Place};
+use tripline_tests::letters::resolve_unknown;
 use tripline_tests::resources::event_source;
 use tripline_tests::set_checker::{Delivery, Sent, Times, check};
 use tripline_tests::tenant::{Tenant, sensor};
@@ -43,20 +42,6 @@ fn number(variable: &str, default: u64) -> u64 {
 
 async fn wait(random: &mut SmallRng, milliseconds: std::ops::Range<u64>) {
     tokio::time::sleep(Duration::from_millis(random.random_range(milliseconds))).await;
-}
-
-/// Sends the dead letters of what nobody can tell again. Returns how many there were; others
-/// must not be there.
-async fn resolve_unknown(place: &Place, daemon: &Daemon) -> anyhow::Result<u64> {
-    let letters = daemon.status().await?.dead_letters;
-    let count = letters.values().sum::<u64>();
-    if count > 0 {
-        place.text(&["dlq", "retry", "--all", "--cause", "unknown"])?;
-        daemon.settled(SETTLE).await?;
-    }
-    let left = daemon.status().await?.dead_letters;
-    ensure!(left.values().sum::<u64>() == 0, "dead letters: {left:?} of {letters:?}");
-    Ok(count)
 }
 
 /// A place for daemons that send the workflows of the tenant's sensors into its cluster.
@@ -124,7 +109,7 @@ async fn nothing_is_lost_or_doubled_when_nats_and_the_daemon_are_killed() -> any
     daemon.ready().await?;
     let sending = clients.finish().await?;
     daemon.settled(SETTLE).await?;
-    let unknown = resolve_unknown(&place, &daemon).await?;
+    let unknown = resolve_unknown(&place, &daemon, SETTLE).await?;
 
     let deliveries = tenant.deliveries("deploy")?;
     let summary = format!(
@@ -287,7 +272,7 @@ async fn all_come_out(
     let mut unknown = 0;
     loop {
         daemon.settled(SETTLE).await?;
-        unknown += resolve_unknown(place, daemon).await?;
+        unknown += resolve_unknown(place, daemon, SETTLE).await?;
         let mut missing = Vec::new();
         for upstream in pulled {
             missing.extend(produced.missing(tenant, *upstream)?);

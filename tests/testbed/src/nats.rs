@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
+use rustix::process::Signal;
 
 use crate::Authority;
 use crate::folder::Folder;
@@ -178,6 +179,14 @@ impl Nats {
     /// It had ended by itself, or does not end.
     pub fn stop(&mut self) -> anyhow::Result<()> {
         self.process.stop().map(drop)
+    }
+
+    /// Lame duck mode: it sends its clients away and then ends. Returns when it has.
+    ///
+    /// # Errors
+    /// It had ended by itself, or does not end.
+    pub fn lame_duck(&mut self) -> anyhow::Result<()> {
+        self.process.end_by(Signal::USR2).map(drop)
     }
 
     /// Starts it again after [`Self::kill`] or [`Self::stop`]: the same ports, the same streams.

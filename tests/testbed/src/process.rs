@@ -77,7 +77,12 @@ impl Process {
 
     /// SIGTERM; returns when it has ended.
     pub fn stop(&mut self) -> anyhow::Result<ExitStatus> {
-        self.signal(Signal::TERM)?;
+        self.end_by(Signal::TERM)
+    }
+
+    /// A signal after which it ends by itself; returns when it has.
+    pub fn end_by(&mut self, signal: Signal) -> anyhow::Result<ExitStatus> {
+        self.signal(signal)?;
         let deadline = Instant::now() + END;
         loop {
             if let Some(status) = self.child.try_wait()? {
