@@ -171,6 +171,11 @@ pub fn sample_event(kind: &str) -> Option<Value> {
                 "UnsubscribeURL": "https://sns.eu-central-1.amazonaws.com/?Action=Unsubscribe",
             },
         }),
+        "nats" => json!({
+            "subject": "builds.completed",
+            "body": {"action": "completed"},
+            "header": {"x-correlation-id": ["build-4711"]},
+        }),
         "pubSub" => json!({
             "id": "11471",
             "body": {"action": "completed"},

@@ -64,9 +64,8 @@ impl EventDefinition {
             SourceConfig::Webhook(_) | SourceConfig::Calendar(_) => false,
             #[cfg(feature = "kafka")]
             SourceConfig::Kafka(kafka) => kafka.is_real(),
-            // Nobody but oneself has such a server.
             #[cfg(feature = "nats")]
-            SourceConfig::Nats(_) => false,
+            SourceConfig::Nats(nats) => nats.is_real(),
             #[cfg(feature = "pubsub")]
             SourceConfig::PubSub(pubsub) => pubsub.is_real(),
             #[cfg(feature = "sns")]

@@ -16,6 +16,22 @@ type Answer = Result<String, String>;
 
 /// The kinds that can be asked.
 const KINDS: &[(&str, Ask)] = &[
+    #[cfg(feature = "kafka")]
+    ("kafka", |identities, config, namespace, _| {
+        Box::pin(async move {
+            use tripline_triggers::kafka::KafkaTrigger;
+            let config = read(config)?;
+            KafkaTrigger::new(identities.secrets).probe(&config, &namespace).await
+        })
+    }),
+    #[cfg(feature = "nats")]
+    ("nats", |identities, config, namespace, _| {
+        Box::pin(async move {
+            use tripline_triggers::nats::NatsTrigger;
+            let config = read(config)?;
+            NatsTrigger::new(identities.secrets).probe(&config, &namespace).await
+        })
+    }),
     #[cfg(feature = "sqs")]
     ("sqs", |identities, config, namespace, account| {
         Box::pin(async move {
@@ -42,7 +58,7 @@ const KINDS: &[(&str, Ask)] = &[
     }),
 ];
 
-#[cfg(any(feature = "sqs", feature = "sns", feature = "pubsub"))]
+#[cfg(any(feature = "kafka", feature = "nats", feature = "sqs", feature = "sns", feature = "pubsub"))]
 fn read<T: serde::de::DeserializeOwned>(config: Value) -> Result<T, String> {
     serde_json::from_value(config).map_err(|error| error.to_string())
 }

@@ -10,7 +10,7 @@ use super::{Loader, source_identity};
 use crate::codes;
 
 /// Kinds whose body is text unless `jsonBody` is set.
-const KINDS: [&str; 2] = ["sqs", "pubSub"];
+const KINDS: [&str; 3] = ["sqs", "pubSub", "nats"];
 
 impl Loader<'_> {
     /// Warns of filters on `body.…` where the body is text.
@@ -61,7 +61,8 @@ impl Loader<'_> {
         let json = event.get("jsonBody").and_then(Value::as_bool) == Some(true);
         let unwrap = event.get("unwrap").and_then(Value::as_str);
         let object = unwrap.is_some_and(|unwrap| ["s3", "gcs"].contains(&unwrap));
-        (!json && !object).then_some(kind)
+        let cloud = event.get("cloudEvents").and_then(Value::as_bool) == Some(true);
+        (!json && !object && !cloud).then_some(kind)
     }
 }
 

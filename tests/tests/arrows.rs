@@ -17,11 +17,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tripline-schedules", &["tripline-event", "tripline-config"]),
     (
         "tripline-triggers",
-        &["tripline-event", "tripline-config", "tripline-cloud", "tripline-bus"],
+        &["tripline-event", "tripline-config", "tripline-cloud", "tripline-nats", "tripline-bus"],
     ),
     (
         "tripline-eventsources",
-        &["tripline-event", "tripline-config", "tripline-cloud", "tripline-schedules"],
+        &[
+            "tripline-event",
+            "tripline-config",
+            "tripline-cloud",
+            "tripline-nats",
+            "tripline-schedules",
+        ],
     ),
     ("tripline-testbed", &[]),
     (

@@ -139,6 +139,20 @@ pub(super) struct JetStream {
     pub(super) done: Arc<Mutex<Option<(i64, u64)>>>,
 }
 
+impl Nats {
+    /// Whether its messages may be waited for by others, who do not get what this one takes: its
+    /// servers are not on this machine, and a consumer or a queue group is shared.
+    pub fn is_real(&self) -> bool {
+        let servers = tripline_nats::servers(&self.url).unwrap_or_default();
+        let is_elsewhere = |host: &str| {
+            let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+            host != "localhost" && !address.is_ok_and(|address| address.is_loopback())
+        };
+        let shared = self.jet_stream.is_some() || self.queue.is_some();
+        shared && servers.iter().any(|server| is_elsewhere(server.host()))
+    }
+}
+
 impl NatsConfig {
     /// The subject, or what is wrong with its configuration, which is at `at`.
     pub fn resolve(&self, at: &FieldPath) -> (Option<Nats>, Vec<Problem>) {

@@ -102,6 +102,20 @@ async fn nothing_is_left(context: &Context, stream: &str) {
 }
 
 #[test]
+fn messages_that_others_wait_for_are_not_taken_by_accident() {
+    let jet = json!({"stream": "A"});
+    for (fields, expected) in [
+        (json!({"url": "nats://nats:4222"}), false),
+        (json!({"url": "nats://nats:4222", "queue": "q"}), true),
+        (json!({"url": "nats://nats:4222", "jetStream": jet}), true),
+        (json!({"url": "nats://127.0.0.1:4222,tls://localhost", "jetStream": jet}), false),
+        (json!({"url": "nats://127.0.0.1,nats://other", "jetStream": jet}), true),
+    ] {
+        assert_eq!(nats(&fields).is_real(), expected, "{fields}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_found_at_its_place() {
     let of = json!({"name": "nats", "key": "k"});
     let jet = |fields: Value| json!({"jetStream": fields});
