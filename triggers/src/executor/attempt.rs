@@ -15,7 +15,7 @@ use super::queue::{Dropping, Waiting};
 use super::recorder::Closing;
 use super::run::Run;
 use super::state::{Answered, QueueId};
-use super::{Overlap, RenderError, Success, TriggerPolicy, history, letter};
+use super::{Overlap, RateLimit, RenderError, Success, TriggerPolicy, history, letter};
 use crate::workflow::local;
 use crate::{Attempt, RenderedAction, Trigger, TriggerError};
 
@@ -45,6 +45,9 @@ impl Core {
             waiting.on_record = true;
         }
         let outcomes_from = self.outcomes_from(&policy).await;
+        if let Some(limit) = policy.rate {
+            self.wait_for_rate(queue, limit).await;
+        }
         self.parts.observer.on_started(&action, waiting.attempts);
         let started = self.parts.clock.now();
         let attempt = Attempt {
@@ -182,6 +185,16 @@ impl Core {
         }
         self.state().run_begun(&run);
         self.run_begun.notify_one();
+    }
+
+    /// Returns when the target may be called: what was done since the start was not always as
+    /// quick.
+    async fn wait_for_rate(&self, queue: QueueId, limit: RateLimit) {
+        loop {
+            let now = self.parts.clock.now();
+            let Some(free) = self.state().call(queue, limit, now) else { return };
+            tokio::time::sleep(between(now, free)).await;
+        }
     }
 
     /// Where outcomes will tell of the end of what an attempt of `policy` starts, if anybody

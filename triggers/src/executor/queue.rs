@@ -129,6 +129,8 @@ pub(super) struct Queue {
     /// Of the actions up to here, only the newest of each lane is carried out.
     pub(super) latest_through: Option<Position>,
     pub(super) rate: RateWindow,
+    /// When targets were called: what is between a start and the call takes its time.
+    pub(super) calls: RateWindow,
     pub(super) replay_rate: RateWindow,
     pub(super) last_error: Option<String>,
     /// Why its next action is not started.
@@ -154,6 +156,7 @@ impl Queue {
             orders: Vec::new(),
             latest_through: None,
             rate: RateWindow::default(),
+            calls: RateWindow::default(),
             replay_rate: RateWindow::default(),
             last_error: None,
             hold: None,

@@ -24,10 +24,15 @@ pub(super) struct RateWindow {
 impl RateWindow {
     /// When the next start may be, at `now` or later.
     pub(super) fn free_at(&self, limit: RateLimit, now: Timestamp) -> Timestamp {
+        self.window_free_at(limit, now).max(self.next.unwrap_or(now))
+    }
+
+    /// When there is one more in a span of the limit's time, at `now` or later: without the
+    /// even spread.
+    pub(super) fn window_free_at(&self, limit: RateLimit, now: Timestamp) -> Timestamp {
         let (most, per) = remembered(limit);
         let nth_last = self.starts.len().checked_sub(most).and_then(|at| self.starts.get(at));
-        let window_free = nth_last.map_or(now, |start| after(*start, per));
-        window_free.max(self.next.unwrap_or(now)).max(now)
+        nth_last.map_or(now, |start| after(*start, per)).max(now)
     }
 
     /// Something is started at `now`.

@@ -12,7 +12,8 @@ use super::recovered::RecoveredSet;
 use super::run::Run;
 use super::take::{Surroundings, Taken};
 use super::{
-    ActionFilter, CircuitSnapshot, Decided, Limits, Renderer, Scope, TriggerPolicy, TriggerSnapshot,
+    ActionFilter, CircuitSnapshot, Decided, Limits, RateLimit, Renderer, Scope, TriggerPolicy,
+    TriggerSnapshot,
 };
 
 /// A queue, by its place in [`State::queues`].
@@ -303,6 +304,23 @@ impl State {
     pub(super) fn note_start(&mut self, trigger: &TriggerName, at: Timestamp) {
         let id = self.queue_of(trigger);
         self.queues[id].rate.note(at);
+        self.queues[id].calls.note(at);
+    }
+
+    /// Whether the target may be called now within the rate; if not, when it may.
+    pub(super) fn call(
+        &mut self,
+        id: QueueId,
+        limit: RateLimit,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let calls = &mut self.queues[id].calls;
+        let free = calls.window_free_at(limit, now);
+        if free > now {
+            return Some(free);
+        }
+        calls.start(limit, now);
+        None
     }
 
     /// Of the actions in the scope that wait now only the newest of each lane are carried out.

@@ -3,6 +3,7 @@
 mod bounds;
 mod circuits;
 mod control;
+mod hour;
 mod lanes;
 mod order;
 mod recording;
