@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::event::{JSON, Links};
-use crate::{Action, CloudEvent, Event, EventId, EventKey, ObjectName, Outcome};
+use crate::{Action, CloudEvent, Event, EventId, EventKey, ObjectName, Outcome, Position};
 
 /// The version of the records that this build writes.
 pub const FORMAT: u32 = 1;
@@ -49,13 +49,16 @@ pub enum EventsRecord {
         /// When it was published.
         at: Timestamp,
     },
-    /// An operator forgets what a sensor holds for half-met conditions. Who and why stands
-    /// in OUTCOMES.
+    /// What a sensor holds for half-met conditions is forgotten: an operator wants that, or it
+    /// was parked. Who and why stands in OUTCOMES.
     Clear {
         /// The sensor.
         sensor: ObjectName,
         /// Of one of its dependencies alone.
         dependency: Option<String>,
+        /// Only an event that stands no later than here: it was waited with for too long, and
+        /// is parked.
+        through: Option<Position>,
         /// When it was asked for.
         at: Timestamp,
     },
@@ -78,9 +81,10 @@ impl EventsRecord {
             Self::Plan { number, at } => {
                 encode_json(&Marker { plan: Some(*number), ..Marker::new("plan", *at) })
             }
-            Self::Clear { sensor, dependency, at } => encode_json(&Marker {
+            Self::Clear { sensor, dependency, at, through } => encode_json(&Marker {
                 sensor: Some(sensor),
                 dependency: dependency.as_deref(),
+                through: *through,
                 ..Marker::new("clear", *at)
             }),
         }
@@ -101,6 +105,7 @@ impl EventsRecord {
                 sensor: required(wire.sensor, "sensor")?,
                 dependency: wire.dependency.map(Cow::into_owned),
                 at: wire.time,
+                through: wire.through,
             }),
             other => Err(malformed(format!("unknown record `{other}`"))),
         }
@@ -139,11 +144,13 @@ struct Marker<'a> {
     sensor: Option<&'a ObjectName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dependency: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    through: Option<Position>,
 }
 
 impl Marker<'_> {
     fn new(record: &'static str, at: Timestamp) -> Self {
-        Self { v: FORMAT, record, at, plan: None, sensor: None, dependency: None }
+        Self { v: FORMAT, record, at, plan: None, sensor: None, dependency: None, through: None }
     }
 }
 
@@ -206,6 +213,8 @@ struct EventWire<'a> {
     sensor: Option<ObjectName>,
     #[serde(borrow, default)]
     dependency: Option<Cow<'a, str>>,
+    #[serde(default)]
+    through: Option<Position>,
 }
 
 /// A payload of `null` is a payload; without this it would read as no data at all.
@@ -371,16 +380,18 @@ mod tests {
     #[test]
     fn markers_read_back_as_they_were_written() {
         let at = "2026-11-21T03:00:00Z".parse().unwrap();
-        let clear = |dependency: Option<&str>| EventsRecord::Clear {
+        let clear = |dependency: Option<&str>, through| EventsRecord::Clear {
             sensor: ObjectName::new("ci", "deploy"),
             dependency: dependency.map(str::to_owned),
             at,
+            through,
         };
         for record in [
             EventsRecord::Time(at),
             EventsRecord::Plan { number: 7, at },
-            clear(None),
-            clear(Some("build")),
+            clear(None, None),
+            clear(Some("build"), None),
+            clear(Some("build"), Some(crate::Position::new(7, 9))),
         ] {
             assert_eq!(EventsRecord::decode(&record.encode()).unwrap(), record);
         }

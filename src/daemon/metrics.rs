@@ -19,7 +19,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tripline_bus::{Fill, WriteError};
-use tripline_event::{Action, Cause, DropCause, Event, EventKey, ObjectName, Position, Timestamp};
+use tripline_event::{Action, Cause, DeadLetter, DropCause, Event, EventKey, ObjectName, Position, Timestamp};
 use tripline_sensors::evaluator::{Duplicate, Tally};
 use tripline_triggers::executor::{Observer, Success};
 
@@ -479,6 +479,16 @@ impl EngineObserver for Metrics {
             sensor_name: String::new(),
             trigger_name: String::new(),
             cause: Cause::Malformed.as_str(),
+        };
+        self.dead_letters.get_or_create(&labels).inc();
+    }
+
+    fn on_parked(&self, sensor: &ObjectName, letter: &DeadLetter) {
+        let labels = OfCause {
+            namespace: sensor.namespace.clone(),
+            sensor_name: sensor.name.clone(),
+            trigger_name: String::new(),
+            cause: letter.cause.as_str(),
         };
         self.dead_letters.get_or_create(&labels).inc();
     }

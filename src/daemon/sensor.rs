@@ -80,7 +80,8 @@ impl Shared {
             Some(dependency) => format!("sensor/{sensor} dependency {dependency}"),
             None => format!("sensor/{sensor}"),
         };
-        let record = EventsRecord::Clear { sensor, dependency, at: self.clock.now() }.encode();
+        let at = self.clock.now();
+        let record = EventsRecord::Clear { sensor, dependency, at, through: None }.encode();
         let append = Append { dedup: None, record };
         let unreachable =
             |error: &dyn std::fmt::Display| ControlError::Unreachable(error.to_string());

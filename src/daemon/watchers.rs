@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tripline_bus::WriteError;
 use tripline_event::{
-    Action, Cause, DropCause, Event, EventKey, ObjectName, Position, Timestamp, TriggerName,
+    Action, Cause, DeadLetter, DropCause, Event, EventKey, ObjectName, Position, Timestamp, TriggerName,
 };
 use tripline_sensors::evaluator::{Duplicate, Tally};
 use tripline_triggers::executor::{CircuitChange, Frozen, Observer, Success};
@@ -67,6 +67,11 @@ impl EngineObserver for Watchers {
         if let Some(guest) = &self.guest {
             guest.on_unreadable(key, reason);
         }
+    }
+
+    fn on_parked(&self, sensor: &ObjectName, letter: &DeadLetter) {
+        self.metrics.on_parked(sensor, letter);
+        tracing::error!(%sensor, error = letter.error, "an event was waited with for too long: it is a dead letter now (see `tripline dlq list --cause parked`)");
     }
 
     fn on_ticks(&self, events: &[Event]) {

@@ -29,6 +29,7 @@ use super::definitions::{DefinitionError, Definitions};
 use super::kept;
 use super::mistakes::Mistakes;
 use super::observer::EngineObserver;
+use super::park;
 use super::plans;
 use super::retry::Retry;
 use super::schedules::{self, CompiledSchedule, SharedSchedules, ends};
@@ -38,6 +39,8 @@ use super::{retention, trim};
 const BATCH: usize = 512;
 /// How often it is looked whether the logs can be trimmed.
 const TRIM_EVERY: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+/// How often it is looked whether a sensor holds back too much.
+const PARK_EVERY: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 /// The most actions that are appended at once.
 const ACTIONS_AT_ONCE: usize = 1024;
 
@@ -107,6 +110,8 @@ pub struct Driver {
     pub(super) checkpoint_at: Timestamp,
     pub(super) trimmed_at: Timestamp,
     pub(super) trimming: Option<tokio::task::JoinHandle<()>>,
+    pub(super) parked_at: Timestamp,
+    pub(super) parking: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// What half-met conditions hold, by sensor.
@@ -194,12 +199,12 @@ impl Driver {
         let of_schedules = schedules::lock(&self.schedules).next_deadline();
         let deadline = self.evaluator.next_deadline().into_iter().chain(of_schedules).min();
         let until_deadline = self.until(deadline.unwrap_or(Timestamp::MAX));
-        let checkpoint_due =
-            self.checkpoint_at.saturating_add(self.every.time).unwrap_or(Timestamp::MAX);
-        let until_checkpoint = self.until(checkpoint_due);
         // Where nothing more is taken in, nothing comes: what is open is closed all the same,
         // and a checkpoint that knows of it lets the logs be trimmed.
         let crowded = retention::is_crowded(&*self.bus);
+        let every = if crowded { retention::LOOK_EVERY.unsigned_abs() } else { self.every.time };
+        let checkpoint_due = self.checkpoint_at.saturating_add(every).unwrap_or(Timestamp::MAX);
+        let until_checkpoint = self.until(checkpoint_due);
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
@@ -580,6 +585,7 @@ impl Driver {
                     self.checkpoint_at = now;
                     self.observer.on_checkpoint(self.evaluator.state().watermark);
                     self.trim(now);
+                    self.park(now);
                     return Ok(());
                 }
                 Err(CheckpointError::Write(error @ WriteError::Full(_))) => {
@@ -624,6 +630,38 @@ impl Driver {
             }
             if let Err(error) = kept::trim_with_log(&*bus).await {
                 tracing::debug!(%error, "checkpoints of before the log stay");
+            }
+        }));
+    }
+
+    /// What holds back the log for too long is parked, beside the evaluator: the record that
+    /// forgets it comes by the log.
+    fn park(&mut self, now: Timestamp) {
+        let runs = self.parking.as_ref().is_some_and(|parking| !parking.is_finished());
+        if runs || now.duration_since(self.parked_at) < PARK_EVERY {
+            return;
+        }
+        self.parked_at = now;
+        let held: Vec<_> = self
+            .evaluator
+            .state()
+            .conditions
+            .iter()
+            .map(|(name, state)| (name.clone(), state.clone()))
+            .collect();
+        if held.is_empty() {
+            return;
+        }
+        let (bus, observer) = (Arc::clone(&self.bus), Arc::clone(&self.observer));
+        self.parking = Some(tokio::spawn(async move {
+            let parked = async {
+                let (extent, fill) = (bus.extent(Log::Events).await?, bus.fill());
+                let held = held.iter().map(|(name, state)| (name, state));
+                let overdue = park::overdue(held, now, extent, fill);
+                park::park(&bus, overdue, now, &*observer).await
+            };
+            if let Err(error) = parked.await {
+                tracing::warn!(%error, "events that were waited with for too long could not be parked; it is tried again later");
             }
         }));
     }

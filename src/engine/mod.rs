@@ -22,6 +22,7 @@ mod last_tick;
 pub mod mistakes;
 pub mod observer;
 mod places;
+pub mod park;
 pub mod plans;
 pub mod recovery;
 pub mod replay;
@@ -278,6 +279,8 @@ impl Engine {
             checkpoint_at: parts.clock.now(),
             trimmed_at: Timestamp::UNIX_EPOCH,
             trimming: None,
+            parked_at: Timestamp::UNIX_EPOCH,
+            parking: None,
         };
         let ends = Ends {
             bus: Arc::clone(&bus),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tripline_bus::WriteError;
-use tripline_event::{Action, Event, EventKey, ObjectName, Position};
+use tripline_event::{Action, DeadLetter, Event, EventKey, ObjectName, Position};
 use tripline_sensors::evaluator::{Duplicate, Tally};
 
 /// Is told what the engine does. Called on the paths that everything goes through: it
@@ -33,6 +33,12 @@ pub trait EngineObserver: Send + Sync + 'static {
     /// What came in will never be an event, and is a dead letter.
     fn on_unreadable(&self, key: &EventKey, reason: &str) {
         let _ = (key, reason);
+    }
+
+    /// A sensor waited with an event for too long; it is a dead letter, which is not durable
+    /// yet.
+    fn on_parked(&self, sensor: &ObjectName, letter: &DeadLetter) {
+        let _ = (sensor, letter);
     }
 
     /// Ticks were passed over, and are an outcome.

@@ -45,6 +45,7 @@ async fn bus() -> Arc<MemoryBus> {
                 sensor: ObjectName::new("ci", "deploy"),
                 dependency: None,
                 at: at(number),
+                through: None,
             },
             number => event(number),
         });

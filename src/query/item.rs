@@ -46,7 +46,7 @@ impl Record {
                 EventsRecord::Event(event) => Self::Event(event),
                 EventsRecord::Time(at) => Self::Time(at),
                 EventsRecord::Plan { number, at } => Self::Plan { number, at },
-                EventsRecord::Clear { sensor, dependency, at } => {
+                EventsRecord::Clear { sensor, dependency, at, .. } => {
                     let of = dependency.map(|name| format!(" of dependency {name}"));
                     Self::Clear { what: format!("{sensor}{}", of.unwrap_or_default()), at }
                 }

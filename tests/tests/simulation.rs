@@ -51,11 +51,15 @@ fn no_seed_loses_or_doubles_anything() {
         sum.skipped,
         sum.ended
     );
+    println!("simulation: {:?}", sum.rules);
     if number("TRIPLINE_SEED").is_none() {
         assert!(
             sum.actions > runs && sum.duplicates > 0 && sum.dead_letters > 0 && sum.crashes > 0
         );
         assert!(sum.ticks > runs && sum.skipped > runs && sum.ended > runs / 2);
+        let rules = sum.rules;
+        let least = rules.superseded.min(rules.overlapped).min(rules.follow_ups);
+        assert!(least > runs / 10 && rules.limited.min(rules.in_lanes) > runs, "{rules:?}");
     }
 }
 
@@ -69,6 +73,11 @@ fn add(sum: &mut Summary, one: Summary) {
     sum.skipped += one.skipped;
     sum.ended += one.ended;
     sum.plans += one.plans;
+    sum.rules.superseded += one.rules.superseded;
+    sum.rules.overlapped += one.rules.overlapped;
+    sum.rules.follow_ups += one.rules.follow_ups;
+    sum.rules.limited += one.rules.limited;
+    sum.rules.in_lanes += one.rules.in_lanes;
 }
 
 #[test]

@@ -149,8 +149,8 @@ impl Evaluator {
         self.state.watermark = position;
         match record {
             EventsRecord::Event(event) => self.decide(position, event, recorder),
-            EventsRecord::Clear { sensor, dependency, .. } => {
-                self.state.clear(sensor, dependency.as_deref());
+            EventsRecord::Clear { sensor, dependency, through, .. } => {
+                self.state.clear(sensor, dependency.as_deref(), *through);
                 Decisions::default()
             }
             EventsRecord::Time(_) | EventsRecord::Plan { .. } => Decisions::default(),

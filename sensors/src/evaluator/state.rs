@@ -182,22 +182,28 @@ impl State {
         taken.map(|taken| taken.held).unwrap_or_default()
     }
 
-    /// Forgets what a sensor holds: of one dependency, or all. Where it holds nothing,
-    /// nothing changes.
-    pub fn clear(&mut self, sensor: &ObjectName, dependency: Option<&str>) {
+    /// Forgets what a sensor holds: of one dependency, or all; of events that stand no later
+    /// than `through`, or all. Where it holds nothing of that, nothing changes.
+    pub fn clear(
+        &mut self,
+        sensor: &ObjectName,
+        dependency: Option<&str>,
+        through: Option<Position>,
+    ) {
         let Some(state) = self.conditions.get(sensor) else { return };
-        let holds = |held: &BTreeMap<Arc<str>, Held>| {
-            dependency.is_none_or(|dependency| held.contains_key(dependency))
+        let meant = |name: &str, held: &Held| {
+            dependency.is_none_or(|dependency| dependency == name)
+                && through.is_none_or(|through| held.event.position <= through)
         };
-        if !state.triggers.values().any(|trigger| holds(&trigger.held)) {
+        let mut triggers = state.triggers.values();
+        if !triggers.any(|trigger| trigger.held.iter().any(|(name, held)| meant(name, held))) {
             return;
         }
-        self.conditions.change(sensor, |state| match dependency {
-            None => state.triggers.clear(),
-            Some(dependency) => state.triggers.retain(|_, trigger| {
-                trigger.held.remove(dependency);
+        self.conditions.change(sensor, |state| {
+            state.triggers.retain(|_, trigger| {
+                trigger.held.retain(|name, held| !meant(name, held));
                 !trigger.held.is_empty()
-            }),
+            });
         });
     }
 

@@ -87,7 +87,8 @@ async fn what_an_operator_cleared_is_told() {
     let world = World::new(&[join(&submit())]).await;
     world.event("builds", "b-1", ANY).await;
     let sensor = ObjectName::new("ci", "deploy");
-    world.append(EventsRecord::Clear { sensor, dependency: None, at: start() }).await;
+    let at = start();
+    world.append(EventsRecord::Clear { sensor, dependency: None, at, through: None }).await;
     world.says("b-1", Code::Cleared, &["an operator cleared it"]).await;
 }
 

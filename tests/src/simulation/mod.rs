@@ -5,6 +5,7 @@
 //! [`tripline::engine::mistakes`] are there to show that it would be noticed.
 
 pub mod check;
+pub mod rules;
 pub mod scenario;
 pub mod target;
 pub mod world;
@@ -31,6 +32,8 @@ pub struct Summary {
     pub skipped: usize,
     /// Ends of runs that came back.
     pub ended: usize,
+    /// How often the executor's rules were at work.
+    pub rules: rules::AtWork,
     /// Crashes.
     pub crashes: usize,
     /// Plans that were in force.

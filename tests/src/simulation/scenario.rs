@@ -62,6 +62,9 @@ pub struct TargetFaults {
 /// Everything happens within this time; then the world gets well.
 pub const ACTIVE: Duration = Duration::from_secs(240);
 
+/// The longest delay of the bus.
+pub const LONGEST_DELAY: Duration = Duration::from_secs(3);
+
 const SOURCES: [&str; 2] = ["builds", "images"];
 const NAMES: [&str; 2] = ["completed", "pushed"];
 
@@ -110,7 +113,8 @@ fn faults(random: &mut SmallRng, seed: u64) -> Faults {
     faults.refuse_write *= scale;
     faults.lose_acknowledgement *= scale;
     faults.fail_read *= scale;
-    faults.max_delay = Duration::from_millis(random.random_range(1..=3000));
+    let longest = LONGEST_DELAY.as_millis() as u64;
+    faults.max_delay = Duration::from_millis(random.random_range(1..=longest));
     faults
 }
 
@@ -227,7 +231,10 @@ fn sensor(random: &mut SmallRng, number: usize) -> Value {
     let dependencies: Vec<_> =
         (0..random.random_range(1..=3)).map(|index| dependency(random, index)).collect();
     let triggers: Vec<_> = (0..random.random_range(1..=2))
-        .map(|index| trigger(random, index, dependencies.len()))
+        .map(|index| {
+            let trigger = trigger(random, index, dependencies.len());
+            steered(random, trigger)
+        })
         .collect();
     json!({
         "apiVersion": "tripline.dev/v1",
@@ -284,6 +291,39 @@ fn trigger(random: &mut SmallRng, index: usize, dependencies: usize) -> Value {
     let mut trigger = json!({"template": template});
     if random.random_bool(0.3) {
         trigger["maxInFlight"] = json!(random.random_range(1..=3));
+    }
+    trigger
+}
+
+/// The trigger with some of the executor's rules.
+fn steered(random: &mut SmallRng, mut trigger: Value) -> Value {
+    if random.random_bool(0.5) {
+        trigger["key"] = json!("body.correlation_id");
+    }
+    if random.random_bool(0.3) {
+        trigger["ordering"] = json!("strict");
+    }
+    if random.random_bool(0.2) {
+        trigger["whenQueued"] = json!("latest");
+    }
+    if random.random_bool(0.3) {
+        trigger["overlap"] = json!(pick(random, &["AllowAll", "Skip", "BufferOne", "BufferAll"]));
+    }
+    if random.random_bool(0.2) {
+        let unit = pick(random, &["Second", "Minute"]);
+        let requests = random.random_range(2..=20);
+        trigger["rateLimit"] = json!({"unit": unit, "requestsPerUnit": requests});
+    }
+    if random.random_bool(0.3) {
+        trigger["retryStrategy"] =
+            json!({"steps": random.random_range(1..=4), "duration": "2s", "factor": 2});
+    }
+    if random.random_bool(0.3) {
+        let name = format!("{}-report", trigger["template"]["name"].as_str().unwrap_or_default());
+        trigger["dlqTrigger"] = json!({"template": {"name": name, "http": {
+            "url": "http://target.example/report", "method": "POST",
+            "payload": [{"src": {"dependencyName": "d0", "value": "none"}, "dest": "event"}],
+        }}});
     }
     trigger
 }

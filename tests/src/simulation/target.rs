@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use tokio::time::Instant;
 use tripline_event::outcome::TargetResult;
 use tripline_event::{ActionId, Cause};
 use tripline_triggers::{Attempt, BoxFuture, Trigger, TriggerError};
@@ -18,6 +20,33 @@ pub struct Deeds {
     begun: Mutex<BTreeMap<ActionId, u32>>,
     /// It did it.
     done: Mutex<BTreeMap<ActionId, u32>>,
+    calls: Mutex<Vec<Call>>,
+}
+
+/// The target was called.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// For this action.
+    pub action: ActionId,
+    /// When, since the run began.
+    pub begun: Duration,
+    /// When it answered, or the process died; none where it has not yet.
+    pub ended: Option<Duration>,
+}
+
+/// A call that goes on until this is dropped.
+struct Calling<'a> {
+    deeds: &'a Deeds,
+    place: usize,
+    began: Instant,
+}
+
+impl Drop for Calling<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = lock(&self.deeds.calls).get_mut(self.place) {
+            call.ended = Some(self.began.elapsed());
+        }
+    }
 }
 
 impl Deeds {
@@ -29,6 +58,17 @@ impl Deeds {
     /// Whether it may have been done, with or without an answer.
     pub fn may_have_done(&self, action: &ActionId) -> bool {
         lock(&self.begun).contains_key(action)
+    }
+
+    /// All calls, in the order in which they were begun.
+    pub fn calls(&self) -> Vec<Call> {
+        lock(&self.calls).clone()
+    }
+
+    fn call(&self, action: &ActionId, began: Instant) -> Calling<'_> {
+        let mut calls = lock(&self.calls);
+        calls.push(Call { action: action.clone(), begun: began.elapsed(), ended: None });
+        Calling { deeds: self, place: calls.len() - 1, began }
     }
 
     /// For how many actions something may have been done.
@@ -51,6 +91,8 @@ pub struct FaultyTarget {
     faults: Mutex<TargetFaults>,
     random: Mutex<SmallRng>,
     inner: Option<Arc<dyn Trigger>>,
+    /// When the run began.
+    began: Instant,
 }
 
 impl FaultyTarget {
@@ -60,12 +102,14 @@ impl FaultyTarget {
         faults: TargetFaults,
         seed: u64,
         inner: Option<Arc<dyn Trigger>>,
+        began: Instant,
     ) -> Self {
         Self {
             deeds,
             faults: Mutex::new(faults),
             random: Mutex::new(SmallRng::seed_from_u64(seed)),
             inner,
+            began,
         }
     }
 
@@ -76,6 +120,7 @@ impl FaultyTarget {
     }
 
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<TargetResult, TriggerError> {
+        let _call = self.deeds.call(&attempt.rendered.action.id, self.began);
         let faults = *lock(&self.faults);
         let (delay, fails, loses, refuses) = {
             let mut random = lock(&self.random);

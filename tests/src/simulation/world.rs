@@ -265,7 +265,13 @@ impl World {
     fn kinds(&self, bus: &Arc<MemoryBus>, life: u64) -> (Kinds, Vec<Arc<FaultyTarget>>) {
         let seed = self.scenario.seed * 100 + life;
         let faulty = |seed, inner| {
-            Arc::new(FaultyTarget::new(Arc::clone(&self.deeds), self.scenario.target, seed, inner))
+            Arc::new(FaultyTarget::new(
+                Arc::clone(&self.deeds),
+                self.scenario.target,
+                seed,
+                inner,
+                self.began,
+            ))
         };
         let local = LocalTarget::new(Arc::clone(bus) as _, Arc::clone(&self.clock) as _);
         let workflows = faulty(seed, Some(Arc::new(WorkflowTrigger::new(Arc::new(local))) as _));
