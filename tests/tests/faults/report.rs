@@ -47,7 +47,7 @@ pub struct Row {
 impl Row {
     /// The row of a cell.
     pub fn of(cell: Cell, counts: anyhow::Result<Counts>) -> Self {
-        Self { cell, counts: counts.map_err(|error| format!("{error:?}")) }
+        Self { cell, counts: counts.map_err(|error| format!("{error:#}")) }
     }
 
     /// What is wrong; none where nothing is.
@@ -72,7 +72,10 @@ impl Row {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.counts {
-            Err(_) => write!(f, "{:<28} FAILED", self.cell),
+            Err(error) => {
+                let first = error.lines().next().unwrap_or_default();
+                write!(f, "{:<28} FAILED: {first}", self.cell)
+            }
             Ok(counts) => write!(f, "{:<28} done in {:.0?}", self.cell, counts.took),
         }
     }
