@@ -171,6 +171,14 @@ pub fn sample_event(kind: &str) -> Option<Value> {
                 "UnsubscribeURL": "https://sns.eu-central-1.amazonaws.com/?Action=Unsubscribe",
             },
         }),
+        "kafka" => json!({
+            "topic": "builds",
+            "key": "shop",
+            "partition": 0,
+            "body": {"action": "completed"},
+            "timestamp": "2026-11-21 03:00:00 +0000 UTC",
+            "headers": {"x-correlation-id": "build-4711"},
+        }),
         "nats" => json!({
             "subject": "builds.completed",
             "body": {"action": "completed"},

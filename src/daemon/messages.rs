@@ -2,22 +2,36 @@
 
 use std::sync::Arc;
 
-use tripline_triggers::Identities;
 use tripline_triggers::executor::Kinds;
+use tripline_triggers::{Accounts, Identities};
 
 use super::secrets::SecretStore;
 
 /// Where triggers take credentials from.
-pub(crate) fn identities(secrets: &Arc<SecretStore>) -> Identities {
-    Identities { secrets: Arc::clone(secrets) as _, accounts: None }
+pub(crate) fn identities(
+    secrets: &Arc<SecretStore>,
+    accounts: Option<Arc<dyn Accounts>>,
+) -> Identities {
+    Identities { secrets: Arc::clone(secrets) as _, accounts }
 }
 
 /// Adds those that this program has.
 #[cfg_attr(
-    not(any(feature = "nats", feature = "sqs", feature = "sns", feature = "pubsub")),
+    not(any(
+        feature = "kafka",
+        feature = "nats",
+        feature = "sqs",
+        feature = "sns",
+        feature = "pubsub"
+    )),
     expect(unused_variables, clippy::needless_pass_by_value)
 )]
 pub(super) fn add_kinds(kinds: &mut Kinds, identities: Identities) {
+    #[cfg(feature = "kafka")]
+    {
+        let kafka = tripline_triggers::kafka::KafkaTrigger::new(Arc::clone(&identities.secrets));
+        kinds.insert(tripline_triggers::kafka::KIND.to_owned(), Arc::new(kafka));
+    }
     #[cfg(feature = "nats")]
     {
         let nats = tripline_triggers::nats::NatsTrigger::new(Arc::clone(&identities.secrets));

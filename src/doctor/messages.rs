@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tripline_eventsources::BoxFuture;
-use tripline_triggers::Identities;
+use tripline_triggers::{Accounts, Identities};
 
+use super::identity::accounts;
 use super::{Finding, Probe, World};
 use crate::daemon::messages::identities;
 use crate::load::LoadedSensor;
@@ -58,7 +59,13 @@ const KINDS: &[(&str, Ask)] = &[
     }),
 ];
 
-#[cfg(any(feature = "kafka", feature = "nats", feature = "sqs", feature = "sns", feature = "pubsub"))]
+#[cfg(any(
+    feature = "kafka",
+    feature = "nats",
+    feature = "sqs",
+    feature = "sns",
+    feature = "pubsub"
+))]
 fn read<T: serde::de::DeserializeOwned>(config: Value) -> Result<T, String> {
     serde_json::from_value(config).map_err(|error| error.to_string())
 }
@@ -66,10 +73,15 @@ fn read<T: serde::de::DeserializeOwned>(config: Value) -> Result<T, String> {
 /// One for each trigger that sends messages.
 pub fn probes(world: &World) -> Vec<Probe> {
     let sensors = world.configuration.sensors.values();
-    sensors.flat_map(|sensor| of_sensor(world, sensor)).collect()
+    let accounts = accounts(world);
+    sensors.flat_map(|sensor| of_sensor(world, accounts.as_ref(), sensor)).collect()
 }
 
-fn of_sensor(world: &World, sensor: &LoadedSensor) -> Vec<Probe> {
+fn of_sensor(
+    world: &World,
+    accounts: Option<&Arc<dyn Accounts>>,
+    sensor: &LoadedSensor,
+) -> Vec<Probe> {
     let object: Value = serde_json::from_str(&sensor.definition.json).unwrap_or_default();
     let account = object.pointer("/spec/template/serviceAccountName").and_then(Value::as_str);
     let triggers = object.pointer("/spec/triggers").and_then(Value::as_array);
@@ -80,7 +92,7 @@ fn of_sensor(world: &World, sensor: &LoadedSensor) -> Vec<Probe> {
         for (ask, config) in kinds {
             let namespace = sensor.definition.name.namespace.clone();
             let subject = format!("{}/{name}", sensor.definition.name);
-            let identities = identities(&Arc::clone(&world.secrets));
+            let identities = identities(&world.secrets, accounts.cloned());
             let answer = ask(identities, config.clone(), namespace, account.map(str::to_owned));
             probes.push(Probe::new("trigger", subject, async move {
                 vec![match answer.await {

@@ -10,7 +10,7 @@ use super::{Loader, source_identity};
 use crate::codes;
 
 /// Kinds whose body is text unless `jsonBody` is set.
-const KINDS: [&str; 3] = ["sqs", "pubSub", "nats"];
+const KINDS: [&str; 4] = ["sqs", "pubSub", "nats", "kafka"];
 
 impl Loader<'_> {
     /// Warns of filters on `body.…` where the body is text.

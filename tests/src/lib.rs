@@ -4,6 +4,7 @@ pub mod clients;
 pub mod commands;
 pub mod daemon;
 pub mod docs;
+pub mod kafka;
 pub mod letters;
 pub mod load;
 pub mod proc;

@@ -56,4 +56,14 @@ tripline_config::codes! {
         "`basic` needs `username` and `password`. Certificate and key of a client go together.";
     SECURE_HEADER = "TL0416", "A secure header names no secret, or two.",
         "`valueFrom` has either `secretKeyRef` or `configMapKeyRef`.";
+    KAFKA_TOPIC = "TL0470", "Where the message of Kafka goes is not said, or cannot be.",
+        "`url` names brokers as `HOST:PORT`, and `topic` a topic.";
+    KAFKA_AUTH = "TL0471", "The TLS or the user of Kafka cannot be as it is configured.",
+        "`sasl` needs `userSecret` and `passwordSecret`, and has the mechanisms PLAIN, \
+         SCRAM-SHA-256 and SCRAM-SHA-512. Certificate and key of a client go together.";
+    KAFKA_CONFIG = "TL0472", "A setting of a message to Kafka cannot be obeyed.",
+        "`requiredAcks` is -1 or 1: without an acknowledgement nobody could say whether the \
+         message was taken. `flushFrequency` is a number of milliseconds.";
+    KAFKA_NOT_SUPPORTED = "TL0473", "Argo Events has this field of Kafka, Tripline does not.",
+        "The sensor is refused, since its messages would not be what it says.";
 }

@@ -8,6 +8,8 @@ use tripline_config::{Dialect, FieldPath, Problem, Severity};
 
 use crate::http::HttpConfig;
 use crate::k8s::K8sConfig;
+#[cfg(feature = "kafka")]
+use crate::kafka::{self, KafkaConfig};
 use crate::label_policy::LabelPolicy;
 use crate::log::LogConfig;
 #[cfg(feature = "nats")]
@@ -89,6 +91,19 @@ pub static KINDS: &[Kind] = &[
     not_yet("awsLambda", Applies::Config),
     not_yet("azureEventHubs", Applies::Config),
     not_yet("azureServiceBus", Applies::Config),
+    #[cfg(feature = "kafka")]
+    Kind {
+        key: kafka::KIND,
+        applies_to: Applies::Config,
+        implementation: Some(Implementation {
+            schema: || schemars::schema_for!(KafkaConfig),
+            check: |config, at, dialect| {
+                checked(config, at, dialect, |config: KafkaConfig| config.problems(at))
+            },
+            example: kafka::EXAMPLE,
+        }),
+    },
+    #[cfg(not(feature = "kafka"))]
     not_yet("kafka", Applies::Config),
     not_yet("pulsar", Applies::Config),
     #[cfg(feature = "nats")]
@@ -165,6 +180,7 @@ pub static KINDS: &[Kind] = &[
 /// The cargo feature that brings a kind which is left out of a program without it.
 fn feature(key: &str) -> Option<&'static str> {
     match key {
+        "kafka" => Some("kafka"),
         "nats" => Some("nats"),
         "sqs" => Some("sqs"),
         "sns" => Some("sns"),

@@ -15,17 +15,34 @@ pub mod executor;
 pub mod http;
 mod identity;
 pub mod k8s;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod kinds;
 mod label_policy;
 pub mod log;
 pub mod message_headers;
-#[cfg(all(test, any(feature = "nats", feature = "sqs", feature = "sns", feature = "pubsub")))]
+#[cfg(all(
+    test,
+    any(feature = "kafka", feature = "nats", feature = "sqs", feature = "sns", feature = "pubsub")
+))]
 mod messages_testing;
 #[cfg(feature = "nats")]
 pub mod nats;
-#[cfg(any(feature = "nats", feature = "sqs", feature = "sns", feature = "pubsub"))]
+#[cfg(any(
+    feature = "kafka",
+    feature = "nats",
+    feature = "sqs",
+    feature = "sns",
+    feature = "pubsub"
+))]
 mod payload;
-#[cfg(any(feature = "nats", feature = "sqs", feature = "sns", feature = "pubsub"))]
+#[cfg(any(
+    feature = "kafka",
+    feature = "nats",
+    feature = "sqs",
+    feature = "sns",
+    feature = "pubsub"
+))]
 mod pool;
 #[cfg(feature = "pubsub")]
 pub mod pubsub;
@@ -49,6 +66,7 @@ use tripline_event::{Action, Cause, Event};
 
 pub use identity::Identities;
 pub use secret::SecretLookup;
+pub use tripline_cloud::Accounts;
 
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -96,9 +96,7 @@ impl Deliverer {
                     self.context.condition.wrong(Part::Bus, format!("messages wait: {why}"));
                 }
                 taken => {
-                    if pause > FIRST_PAUSE {
-                        self.context.condition.well(&[Part::Bus]);
-                    }
+                    self.context.condition.bus_takes();
                     return Some(taken);
                 }
             }

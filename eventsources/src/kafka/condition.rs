@@ -34,6 +34,8 @@ pub struct Condition {
     wrong: Mutex<BTreeMap<Part, String>>,
     /// Whether something is wrong that a message would disprove.
     doubtful: AtomicBool,
+    /// Whether the event bus does not take events.
+    bus_is_wrong: AtomicBool,
 }
 
 impl Condition {
@@ -41,7 +43,14 @@ impl Condition {
     pub fn new(key: EventKey, health: Health, well: String, joining: String) -> Self {
         health.failing(joining.clone());
         let wrong = Mutex::new(BTreeMap::from([(Part::Joining, joining)]));
-        Self { key, health, well, wrong, doubtful: AtomicBool::new(true) }
+        Self {
+            key,
+            health,
+            well,
+            wrong,
+            doubtful: AtomicBool::new(true),
+            bus_is_wrong: AtomicBool::new(false),
+        }
     }
 
     /// These parts work.
@@ -67,6 +76,13 @@ impl Condition {
         }
     }
 
+    /// The event bus has taken something.
+    pub fn bus_takes(&self) {
+        if self.bus_is_wrong.load(Ordering::Relaxed) {
+            self.well(&[Part::Bus]);
+        }
+    }
+
     /// Whether the broker should be asked how it is.
     pub fn is_doubtful(&self) -> bool {
         self.doubtful.load(Ordering::Relaxed)
@@ -85,6 +101,7 @@ impl Condition {
         }
         let doubtful = wrong.keys().any(|part| *part != Part::Bus);
         self.doubtful.store(doubtful, Ordering::Relaxed);
+        self.bus_is_wrong.store(wrong.contains_key(&Part::Bus), Ordering::Relaxed);
         drop(wrong);
         match after {
             Some(why) if before.as_ref() != Some(&why) => {

@@ -8,13 +8,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tripline_config::{FieldPath, Problem};
+use tripline_kafka::{Credentials, Mistake, SaslConfig, Security, TlsConfig, brokers, is_topic};
 use tripline_schedules::duration;
 
 use super::limits::{FIRST_PAUSE, LONGEST_PAUSE, MAX_PER_SECOND};
 use super::sarama;
-use super::security::{SaslConfig, Security, TlsConfig};
-use crate::codes;
 use crate::fields::{Correlation, EventFilter, data_end, take};
+use crate::{SecretLookup, codes};
 
 /// The longest pause that `connectionBackoff` may lead to.
 const LONGEST_BACKOFF: f64 = 300.0;
@@ -76,6 +76,12 @@ pub struct KafkaConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tripline" = true))]
     pub correlation: Option<Correlation>,
+    /// Messages are CloudEvents, in binary or structured mode: what they say of themselves is
+    /// kept, and the data's `body` is their data. What is none becomes a dead letter. Then
+    /// `jsonBody` means nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub cloud_events: Option<bool>,
 }
 
 /// A group of consumers.
@@ -136,6 +142,7 @@ pub struct Kafka {
     /// The first and the longest pause before a connection is tried again.
     pub(super) pauses: (Duration, Duration),
     pub(super) json_body: bool,
+    pub(super) cloud_events: bool,
     pub(super) per_second: Option<u32>,
     /// Settings of the client.
     pub(super) properties: Vec<(&'static str, String)>,
@@ -144,6 +151,15 @@ pub struct Kafka {
 }
 
 impl Kafka {
+    /// The present values of its secrets.
+    pub(super) fn credentials(
+        &self,
+        namespace: &str,
+        secrets: &dyn SecretLookup,
+    ) -> Result<Credentials, String> {
+        self.security.read(|secret| Ok(secrets.secret(namespace, secret)?.to_vec()))
+    }
+
     /// The first broker, which is a part of the ids of events.
     pub(super) fn first_broker(&self) -> &str {
         self.brokers.split(',').next().unwrap_or_default()
@@ -172,7 +188,8 @@ impl KafkaConfig {
                 found.push(Problem::error(codes::KAFKA_NOT_SUPPORTED, at.key(field), message));
             }
         }
-        let security = Security::resolve(self.tls.as_ref(), self.sasl.as_ref(), at, found);
+        let (security, mistakes) = Security::resolve(self.tls.as_ref(), self.sasl.as_ref());
+        found.extend(mistakes.into_iter().map(|mistake| problem(mistake, at)));
         let properties = self.config.as_deref().filter(|text| !text.trim().is_empty());
         let properties = properties
             .map(|text| sarama::properties(text, &at.key("config"), found))
@@ -191,6 +208,7 @@ impl KafkaConfig {
                 security,
                 pauses: pauses?,
                 json_body: self.json_body == Some(true),
+                cloud_events: self.cloud_events == Some(true),
                 per_second: per_second?,
                 properties,
                 data_end: data_end(self.metadata.as_ref()),
@@ -201,29 +219,19 @@ impl KafkaConfig {
     }
 
     fn brokers(&self, at: &FieldPath) -> Result<String, Problem> {
-        let brokers: Vec<&str> = self.url.split(',').map(str::trim).collect();
-        let is_broker = |broker: &&str| {
-            let (host, port) = broker.rsplit_once(':').unwrap_or((broker, "9092"));
-            let plain = |c: char| c.is_ascii_graphic() && !"/@?#".contains(c);
-            !host.is_empty() && host.chars().all(plain) && port.parse::<u16>().is_ok()
-        };
-        if let Some(wrong) = brokers.iter().find(|broker| !is_broker(broker)) {
-            let message = format!("url has {wrong:?}, expected `HOST:PORT` with commas between");
-            return Err(Problem::error(codes::KAFKA_TOPIC, at.key("url"), message));
-        }
-        Ok(brokers.join(","))
+        brokers(&self.url)
+            .map_err(|message| Problem::error(codes::KAFKA_TOPIC, at.key("url"), message))
     }
 
     fn topic(&self, at: &FieldPath) -> Result<String, Problem> {
-        // Kafka's own rule.
-        let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        let topic = self.topic.as_str();
-        if topic.is_empty() || topic.len() > 249 || !topic.chars().all(legal) {
-            let message =
-                format!("topic is {topic:?}, expected up to 249 letters, digits, `.`, `_` and `-`");
-            return Err(Problem::error(codes::KAFKA_TOPIC, at.key("topic"), message));
+        if is_topic(&self.topic) {
+            return Ok(self.topic.clone());
         }
-        Ok(topic.to_owned())
+        let message = format!(
+            "topic is {:?}, expected up to 249 letters, digits, `.`, `_` and `-`",
+            self.topic
+        );
+        Err(Problem::error(codes::KAFKA_TOPIC, at.key("topic"), message))
     }
 
     /// As in Argo Events, `partition` means nothing beside a group.
@@ -320,5 +328,16 @@ impl KafkaConfig {
             let message = format!("version is {version:?}, expected one such as 2.8.0");
             Problem::error(codes::KAFKA_CONFIG, at.key("version"), message)
         })
+    }
+}
+
+fn problem(mistake: Mistake, at: &FieldPath) -> Problem {
+    let Mistake { path, message, help, left_out } = mistake;
+    let at = path.into_iter().fold(at.clone(), |at, key| at.key(key));
+    let code = if left_out { codes::KIND_LEFT_OUT } else { codes::KAFKA_AUTH };
+    let problem = Problem::error(code, at, message);
+    match help {
+        Some(help) => problem.help(help),
+        None => problem,
     }
 }

@@ -13,6 +13,7 @@ use rdkafka::consumer::{
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
+use tripline_kafka::tidy;
 
 use super::condition::{Condition, Part};
 use super::config::{Kafka, Part as Reads};
@@ -78,11 +79,7 @@ impl Context {
 
     /// Why no broker can be used, by the latest words of the client.
     pub fn unreachable(&self) -> String {
-        let because = self.because();
-        match because.to_lowercase().contains("authentication") {
-            true => format!("the broker refuses user and password{because}"),
-            false => format!("no broker of `url` can be reached{because}"),
-        }
+        tripline_kafka::because(lock(&self.said).as_deref())
     }
 
     /// Stores how far reading is, for the client to commit.
@@ -301,35 +298,6 @@ pub(super) fn list(topic: &str, offsets: &BTreeMap<i32, i64>) -> TopicPartitionL
     list
 }
 
-/// The client's words without what changes from one time to the next: the thread, how long it
-/// took, and how often it was said before.
-pub(super) fn tidy(text: &str) -> String {
-    let text = match text.strip_prefix("[thrd:").and_then(|rest| rest.split_once("]: ")) {
-        Some((_, rest)) => rest,
-        None => text,
-    };
-    let end = text.find(" (after ").unwrap_or(text.len());
-    text[..end].trim().to_owned()
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::tidy;
-
-    #[test]
-    fn words_of_the_client_are_the_same_each_time() {
-        for (said, expected) in [
-            (
-                "[thrd:127.0.0.1:1/bootstrap]: 127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT, 5 identical error(s) suppressed)",
-                "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused",
-            ),
-            ("1/1 brokers are down", "1/1 brokers are down"),
-        ] {
-            assert_eq!(tidy(said), expected);
-        }
-    }
 }

@@ -11,6 +11,8 @@ pub const BYTES: usize = 8 * 1024 * 1024;
 pub const FETCHED_KIB: usize = 16 * 1024;
 /// As many messages are fetched ahead where they are small.
 pub const FETCHED_MESSAGES: usize = 20_000;
+/// Messages that are taken in a row before anything else is looked at.
+pub const IN_A_ROW: usize = 256;
 /// Messages of a topic with `limitEventsPerSecond` that are appended at once: those of so much
 /// time, and at least one.
 pub const PACED: Duration = Duration::from_millis(100);

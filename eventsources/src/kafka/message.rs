@@ -3,61 +3,97 @@
 use bytes::Bytes;
 use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Headers as _};
+use serde_json::value::RawValue;
 use tripline_event::EventId;
 
 use super::KIND;
 use super::batch::{Offer, Taken};
 use super::config::Kafka;
-use super::data::{Record, event_data};
+use super::data::{Body, Record, event_data};
+use crate::cloudevents::{self, Binding};
 use crate::source::Running;
 use crate::{Message, Unreadable};
 
-/// What the message has become. Its id is as Argo Events makes it: event source, event, first
-/// broker, topic, partition and offset.
+/// What the message has become. Its id is as Argo Events makes it, unless it is a CloudEvent:
+/// event source, event, first broker, topic, partition and offset.
 pub fn taken(message: &BorrowedMessage<'_>, kafka: &Kafka, running: &Running) -> Taken {
     let (partition, offset) = (message.partition(), message.offset());
-    let headers = headers(message);
+    let key = &running.key;
+    let (broker, topic) = (kafka.first_broker(), message.topic());
+    let id = format!("{}:{}:{broker}:{topic}:{partition}:{offset}", key.source, key.name);
+    let id = EventId::from_upstream(&id);
+    let value = Bytes::copy_from_slice(message.payload().unwrap_or_default());
+    let offer = match event(message, kafka, running, &id, &value) {
+        Ok(event) => Offer::Event(event, value.clone()),
+        Err(reason) => Offer::Letter(Unreadable {
+            key: key.clone(),
+            kind: KIND,
+            id: Some(id),
+            time: running.context.clock.now(),
+            bytes: value.clone(),
+            headers: headers(message),
+            reason,
+        }),
+    };
+    let data = if let Offer::Event(event, _) = &offer { event.data.len() } else { 0 };
+    Taken { partition, next: offset + 1, bytes: value.len() + data, offer }
+}
+
+/// The event, or why there is none.
+fn event(
+    message: &BorrowedMessage<'_>,
+    kafka: &Kafka,
+    running: &Running,
+    own: &EventId,
+    value: &Bytes,
+) -> Result<Message, String> {
+    let mut headers = headers(message);
     let record = Record {
         topic: message.topic(),
         key: message.key(),
-        partition,
-        value: message.payload(),
+        partition: message.partition(),
         timestamp: message.timestamp().to_millis(),
         headers: &headers,
     };
-    let key = running.key.clone();
-    let broker = kafka.first_broker();
-    let id = format!("{}:{}:{broker}:{}:{partition}:{offset}", key.source, key.name, record.topic);
-    let id = Some(EventId::from_upstream(&id));
-    let time = running.context.clock.now();
-    let value = Bytes::copy_from_slice(record.value.unwrap_or_default());
-    let data = event_data(&record, kafka.json_body, &kafka.data_end);
-    let bytes = value.len() + data.as_ref().map_or(0, Bytes::len);
-    let offer = match data {
-        Ok(data) => {
-            let is_json = || serde_json::from_slice::<serde::de::IgnoredAny>(&value).is_ok();
-            let body =
-                (kafka.json_body && record.value.is_some() || is_json()).then(|| value.clone());
-            let correlation_path = running.correlation_path.clone();
-            let event = Message {
-                key,
-                kind: KIND,
-                id,
-                time,
-                data,
-                headers,
-                body,
-                correlation_path,
-                cloud_event: None,
-            };
-            Offer::Event(event, value)
-        }
-        Err(reason) => {
-            let reason = format!("{reason}: produce JSON, or remove `jsonBody`");
-            Offer::Letter(Unreadable { key, kind: KIND, id, time, bytes: value, headers, reason })
-        }
-    };
-    Taken { partition, next: offset + 1, bytes, offer }
+    let (id, data, body, links, cloud_event);
+    if kafka.cloud_events {
+        let named = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let taken = cloudevents::take(Binding::KAFKA, named, value)
+            .map_err(|reason| format!("{reason}; `cloudEvents` says that it is one"))?;
+        data = event_data(&record, &Body::Json(&taken.body), &kafka.data_end);
+        (id, body, links, cloud_event) = (taken.id, taken.json, taken.links, Some(taken.event));
+    } else {
+        let json = match serde_json::from_slice::<&RawValue>(value) {
+            Ok(json) => Some(json.get().as_bytes()),
+            Err(_) if message.payload().is_none() || !kafka.json_body => None,
+            Err(error) => {
+                return Err(format!(
+                    "message is not JSON ({error}), and `jsonBody` says that it is: produce JSON, \
+                     or remove `jsonBody`"
+                ));
+            }
+        };
+        let shown = match (message.payload(), json.filter(|_| kafka.json_body)) {
+            (None, _) => Body::None,
+            (Some(_), Some(json)) => Body::Json(json),
+            (Some(value), None) => Body::Bytes(value),
+        };
+        data = event_data(&record, &shown, &kafka.data_end);
+        body = json.map(|json| value.slice_ref(json));
+        (id, links, cloud_event) = (own.clone(), Vec::new(), None);
+    }
+    headers.splice(0..0, links);
+    Ok(Message {
+        key: running.key.clone(),
+        kind: KIND,
+        id: Some(id),
+        time: running.context.clock.now(),
+        data,
+        headers,
+        body,
+        correlation_path: running.correlation_path.clone(),
+        cloud_event,
+    })
 }
 
 /// The headers as text; what is none has its bytes replaced where they are none.

@@ -22,14 +22,13 @@ mod probe;
 mod puller;
 mod run;
 mod sarama;
-mod security;
 mod session;
 #[cfg(test)]
 mod tests;
 
 pub use config::{ConsumerGroup, Kafka, KafkaConfig};
 pub use probe::probe;
-pub use security::{SaslConfig, TlsConfig};
+pub use tripline_kafka::{SaslConfig, TlsConfig};
 
 /// The key of this kind, and the type of its events.
 pub(crate) const KIND: &str = "kafka";

@@ -9,9 +9,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tripline_event::EventKey;
+use tripline_kafka::tidy;
 
 use super::config::{Kafka, Part};
-use super::context::tidy;
 use super::limits::CALL;
 use super::puller::explain_topic;
 use super::session::client;
@@ -27,7 +27,7 @@ pub async fn probe(
     key: &EventKey,
     secrets: &dyn SecretLookup,
 ) -> Result<String, String> {
-    let credentials = config.security.read(&key.namespace, secrets)?;
+    let credentials = config.credentials(&key.namespace, secrets)?;
     let kafka = Arc::clone(config);
     let asked = tokio::task::spawn_blocking(move || {
         let words = Words::default();

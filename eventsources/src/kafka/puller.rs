@@ -13,6 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tripline_kafka::Credentials;
 
 use super::batch::Deliverer;
 use super::condition::{Condition, Part};
@@ -20,11 +21,10 @@ use super::config::{Kafka, Part as Reads};
 use super::context::{Context, may_not_read, not_there};
 use super::held::Progress;
 use super::limits::{
-    CALL, FIRST_PAUSE, KEEP_EVERY, KNOCK, LONGEST_PAUSE, MOMENT, PACED, PATIENCE, SECRETS_EVERY,
-    STOP, WAIT, WAIT_FOR_APPEND, longer,
+    CALL, FIRST_PAUSE, IN_A_ROW, KEEP_EVERY, KNOCK, LONGEST_PAUSE, MOMENT, PACED, PATIENCE,
+    SECRETS_EVERY, STOP, WAIT, WAIT_FOR_APPEND, longer,
 };
 use super::message::taken;
-use super::security::Credentials;
 use super::session::client;
 use crate::source::Running;
 
@@ -185,18 +185,25 @@ impl Puller {
     }
 
     /// Takes what has come, or waits for it.
-    fn poll(&mut self, wait: Duration) {
-        match self.consumer.poll(wait) {
-            Some(Ok(message)) => {
-                let taken = taken(&message, &self.kafka, &self.running);
-                self.context.held().push(taken);
-                self.context.condition.received();
+    fn poll(&mut self, mut wait: Duration) {
+        for _ in 0..IN_A_ROW {
+            match self.consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    let taken = taken(&message, &self.kafka, &self.running);
+                    self.context.condition.received();
+                    let mut held = self.context.held();
+                    held.push(taken);
+                    if held.is_full() {
+                        return;
+                    }
+                    wait = Duration::ZERO;
+                }
+                Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                    return self.context.fail(format!("{code}{}", self.context.because()));
+                }
+                // The client has called back with it.
+                Some(Err(_)) | None => return,
             }
-            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
-                self.context.fail(format!("{code}{}", self.context.because()));
-            }
-            // The client has called back with it.
-            Some(Err(_)) | None => {}
         }
     }
 
@@ -324,7 +331,7 @@ impl Puller {
         }
         self.secrets_seen = Instant::now();
         let secrets = &*self.running.context.secrets;
-        let now = self.kafka.security.read(&self.running.key.namespace, secrets);
+        let now = self.kafka.credentials(&self.running.key.namespace, secrets);
         // One that cannot be read counts as unchanged: what was read goes on to work.
         let changed = now.is_ok_and(|now| now != self.credentials);
         if changed {

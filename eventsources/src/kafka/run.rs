@@ -23,7 +23,7 @@ impl EventSource for Kafka {
 /// From making a client to closing it, on a thread of its own.
 async fn session(kafka: &Arc<Kafka>, running: &Running) -> Result<Ended, SourceError> {
     let secrets = &*running.context.secrets;
-    let credentials = kafka.security.read(&running.key.namespace, secrets).map_err(SourceError)?;
+    let credentials = kafka.credentials(&running.key.namespace, secrets).map_err(SourceError)?;
     // The thread ends when this is dropped, too.
     let stop = running.stop.child_token();
     let _ends_with_this = stop.clone().drop_guard();

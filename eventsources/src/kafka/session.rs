@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 
 use super::config::{Kafka, Part};
 use super::limits::{ANSWER, COMMIT_EVERY, FETCHED_KIB, FETCHED_MESSAGES, HEARTBEAT, SESSION};
-use super::security::Credentials;
+use tripline_kafka::Credentials;
 
 /// The group that a client must have that joins none.
 const NO_GROUP: &str = "tripline";

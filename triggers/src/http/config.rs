@@ -99,13 +99,13 @@ pub struct BasicAuth {
 }
 
 /// Where a secure header's value is.
-pub(super) enum Kept<'c> {
+pub(crate) enum Kept<'c> {
     Secret(&'c SecretRef),
     ConfigMap(&'c ConfigMapRef),
 }
 
 impl SecureHeader {
-    pub(super) fn kept(&self) -> Option<Kept<'_>> {
+    pub(crate) fn kept(&self) -> Option<Kept<'_>> {
         let from = self.value_from.as_ref()?;
         match (&from.secret_key_ref, &from.config_map_key_ref) {
             (Some(secret), None) => Some(Kept::Secret(secret)),

@@ -20,6 +20,7 @@ use tripline_event::{Cause, Clock};
 
 pub(crate) use answer::check_status_policy;
 use answer::{Meaning, meaning, no_answer, retry_after};
+pub(crate) use config::Kept;
 pub use config::{BasicAuth, HttpConfig, SecureHeader, ValueFrom};
 use request::Prepared;
 use tls::TlsClients;

@@ -135,7 +135,7 @@ async fn what_is_no_event_is_kept_with_its_bytes_and_does_not_come_back() {
     assert_eq!(of(&kept[0]), ("no JSON".into(), "0".into()));
     assert_eq!(of(&kept[1]), ("{ }".into(), "2".into()));
     assert_eq!(kept[0].headers, [("correlation-id".to_owned(), "build-7".to_owned())]);
-    assert!(kept[0].reason.starts_with("message is not valid JSON"), "{}", kept[0].reason);
+    assert!(kept[0].reason.starts_with("message is not JSON ("), "{}", kept[0].reason);
     assert_eq!(kept[1].reason, "event is 9 bytes, the event bus takes at most 8");
 
     let again = self::world();
@@ -188,4 +188,39 @@ async fn a_single_partition_goes_on_where_it_was_and_begins_at_its_end() {
         let next = format!("{{\"n\": {}, \"p\": 1}}", round + 1);
         topic.send_with(1, Some(&next), None, &[]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cloud_event_keeps_what_it_says_of_itself_and_what_is_none_is_kept_too() {
+    let topic = Topic::new("cloud", 1).await;
+    let world = world();
+    let mut config = oldest("cloud");
+    config["url"] = json!(topic.brokers);
+    config["topic"] = json!("cloud");
+    config["cloudEvents"] = json!(true);
+    let spec = json!({"kafka": {"completed": config}});
+    let name = tripline_event::ObjectName::new("ci", "builds");
+    let (definitions, problems) =
+        crate::events_in(tripline_config::Dialect::Tripline, &name, &spec);
+    assert_eq!((problems, world.sources.apply(definitions)), (vec![], vec![]));
+    let binary = [
+        ("ce_specversion", "1.0"),
+        ("ce_id", "7"),
+        ("ce_source", "/shop"),
+        ("ce_type", "dev.example.build"),
+        ("content-type", "application/json"),
+    ];
+    topic.send_with(0, Some("{\"sha\": 1}"), None, &binary).await;
+    topic.send("no CloudEvent").await;
+    let structured = json!({
+        "specversion": "1.0", "id": "8", "source": "/shop", "type": "t", "data": {"sha": 2},
+    });
+    topic.send(&structured.to_string()).await;
+    let data = taken(&world, 2).await;
+    assert_eq!((&data[0]["body"], &data[1]["body"]), (&json!({"sha": 1}), &json!({"sha": 2})));
+    assert_eq!(world.sink.ids(), ["/shop#7", "/shop#8"]);
+    assert!(world.sink.taken().iter().all(|message| message.cloud_event.is_some()));
+    topic.is_committed("cloud", &[Some(3)]).await;
+    assert_eq!(world.sink.unreadable.borrow()[0].bytes, "no CloudEvent");
+    world.shutdown().await;
 }

@@ -54,7 +54,6 @@ async fn a_rebalance_in_the_middle_of_a_batch_loses_and_doubles_nothing() {
             fields
         };
         let (first, second) = (world(), world());
-        let t0 = Instant::now();
         topic.source(&first, fields());
         topic.send_numbers(PARTITIONS, 0..2000).await;
         taken(&first, 1000).await;
@@ -67,14 +66,11 @@ async fn a_rebalance_in_the_middle_of_a_batch_loses_and_doubles_nothing() {
             topic.send_numbers(PARTITIONS, sent..sent + 300).await;
             sent += 300;
         }
-        eprintln!("{strategy} joined {:?}", t0.elapsed());
         topic.send_numbers(PARTITIONS, sent..sent + 2000).await;
         // And one goes.
         first.shutdown().await;
         topic.send_numbers(PARTITIONS, sent + 2000..sent + 3000).await;
-        eprintln!("{strategy} left {:?}", t0.elapsed());
         all_once(&[&first, &second], sent + 3000).await;
-        eprintln!("{strategy} all {:?}", t0.elapsed());
         for world in [&first, &second] {
             for found in numbers(world).values() {
                 assert!(found.is_sorted(), "{strategy}: the order of a partition");

@@ -5,9 +5,7 @@ use std::fmt;
 use rdkafka::ClientConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tripline_config::{FieldPath, Problem};
-
-use crate::{SecretLookup, SecretRef, codes};
+use tripline_config::SecretRef;
 
 /// TLS with other than the system's root certificates, or with a certificate of the client's
 /// own: `caCertSecret`, or `clientCertSecret` and `clientKeySecret`, or all three (Argo Events'
@@ -69,64 +67,48 @@ pub struct Security {
     sasl: Option<(&'static str, SecretRef, SecretRef)>,
 }
 
+/// Something that is wrong with `tls` or `sasl`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The keys that lead to the field.
+    pub path: Vec<&'static str>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<&'static str>,
+    /// It would be right in a program that was built with OpenSSL.
+    pub left_out: bool,
+}
+
 /// Whether this program was built with OpenSSL.
-const HAS_TLS: bool = cfg!(feature = "kafka-tls");
+const HAS_TLS: bool = cfg!(feature = "tls");
 
 impl Security {
-    /// What `tls` and `sasl` of the configuration at `at` say.
-    pub fn resolve(
-        tls: Option<&TlsConfig>,
-        sasl: Option<&SaslConfig>,
-        at: &FieldPath,
-        found: &mut Vec<Problem>,
-    ) -> Self {
-        let error = |at: FieldPath, message: String| Problem::error(codes::KAFKA_AUTH, at, message);
+    /// What `tls` and `sasl` say; and all that is wrong with them.
+    pub fn resolve(tls: Option<&TlsConfig>, sasl: Option<&SaslConfig>) -> (Self, Vec<Mistake>) {
+        let mut found = Vec::new();
         if let Some(tls) = tls {
             if !HAS_TLS {
-                found.push(left_out(at.key("tls"), "TLS"));
+                found.push(left_out(vec!["tls"], "TLS"));
             }
-            if let Some(problem) = tls.problem() {
-                found.push(error(at.key("tls"), problem.to_owned()));
-            }
+            found.extend(tls.problem().map(|problem| wrong(vec!["tls"], problem.to_owned())));
         }
-        let at = at.key("sasl");
-        let sasl = sasl.and_then(|sasl| {
-            let mechanism = match sasl.mechanism.as_deref().unwrap_or_default() {
-                "" | "PLAIN" => "PLAIN",
-                "SCRAM-SHA-256" => "SCRAM-SHA-256",
-                "SCRAM-SHA-512" => "SCRAM-SHA-512",
-                other => {
-                    let message = format!("mechanism `{other}` is not supported");
-                    let help = "use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
-                    found.push(error(at.key("mechanism"), message).help(help));
-                    return None;
-                }
-            };
-            if mechanism != "PLAIN" && !HAS_TLS {
-                found.push(left_out(at.key("mechanism"), mechanism));
-            }
-            match (&sasl.user_secret, &sasl.password_secret) {
-                (Some(user), Some(password)) => Some((mechanism, user.clone(), password.clone())),
-                _ => {
-                    let message = "`userSecret` and `passwordSecret` are both needed".to_owned();
-                    found.push(error(at.clone(), message));
-                    None
-                }
-            }
-        });
-        Self { tls: tls.cloned(), sasl }
+        let sasl = sasl.and_then(|sasl| sasl.resolve(&mut found));
+        (Self { tls: tls.cloned(), sasl }, found)
     }
 
-    /// The values of the secrets.
+    /// The values of the secrets, which `lookup` finds.
     ///
     /// # Errors
     /// One is missing or no text; never what it holds.
-    pub fn read(&self, namespace: &str, secrets: &dyn SecretLookup) -> Result<Credentials, String> {
+    pub fn read(
+        &self,
+        lookup: impl Fn(&SecretRef) -> Result<Vec<u8>, String>,
+    ) -> Result<Credentials, String> {
         let mut properties = Vec::new();
         let mut text = |property, field: &str, secret: &SecretRef| {
-            let value =
-                secrets.secret(namespace, secret).map_err(|error| format!("`{field}`: {error}"))?;
-            let text = std::str::from_utf8(&value).ok().filter(|text| !text.contains('\0'));
+            let value = lookup(secret).map_err(|error| format!("`{field}`: {error}"))?;
+            let text = String::from_utf8(value).ok().filter(|text| !text.contains('\0'));
             let text = text.ok_or_else(|| {
                 format!("`{field}`: key {} of secret {} is no text", secret.key, secret.name)
             })?;
@@ -179,14 +161,47 @@ impl Security {
     }
 }
 
-fn left_out(at: FieldPath, what: &str) -> Problem {
-    let message = format!("{what} for Kafka is not in this program");
-    Problem::error(codes::KIND_LEFT_OUT, at, message)
-        .help("build it with the cargo feature `kafka-tls`, which needs OpenSSL")
+impl SaslConfig {
+    fn resolve(&self, found: &mut Vec<Mistake>) -> Option<(&'static str, SecretRef, SecretRef)> {
+        let at = vec!["sasl", "mechanism"];
+        let mechanism = match self.mechanism.as_deref().unwrap_or_default() {
+            "" | "PLAIN" => "PLAIN",
+            "SCRAM-SHA-256" => "SCRAM-SHA-256",
+            "SCRAM-SHA-512" => "SCRAM-SHA-512",
+            other => {
+                let help = Some("use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512");
+                let mistake = wrong(at, format!("mechanism `{other}` is not supported"));
+                found.push(Mistake { help, ..mistake });
+                return None;
+            }
+        };
+        if mechanism != "PLAIN" && !HAS_TLS {
+            found.push(left_out(at, mechanism));
+        }
+        let (Some(user), Some(password)) = (&self.user_secret, &self.password_secret) else {
+            let message = "`userSecret` and `passwordSecret` are both needed".to_owned();
+            found.push(wrong(vec!["sasl"], message));
+            return None;
+        };
+        Some((mechanism, user.clone(), password.clone()))
+    }
+}
+
+fn wrong(path: Vec<&'static str>, message: String) -> Mistake {
+    Mistake { path, message, help: None, left_out: false }
+}
+
+fn left_out(path: Vec<&'static str>, what: &str) -> Mistake {
+    Mistake {
+        path,
+        message: format!("{what} for Kafka is not in this program"),
+        help: Some("build it with the cargo feature `kafka-tls`, which needs OpenSSL"),
+        left_out: true,
+    }
 }
 
 /// The values of secrets, by the client's properties.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Credentials(Vec<(&'static str, String)>);
 
 impl Credentials {
