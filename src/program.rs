@@ -196,6 +196,9 @@ fn options(args: &RunArgs) -> anyhow::Result<Options> {
 }
 
 fn log_to_stderr(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    // What its client says of a connection is said by those who have it, once for each change.
+    // A filter that names it wins.
+    let filter = format!("async_nats=off,{filter}");
     let filter = tracing_subscriber::EnvFilter::try_new(filter).context("--log")?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

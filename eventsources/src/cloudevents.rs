@@ -30,10 +30,10 @@ impl Binding {
     /// HTTP Protocol Binding for CloudEvents 1.0, §3.1.
     pub(crate) const HTTP: Self = Self { prefix: "ce-", encoded: true };
     /// NATS Protocol Binding for CloudEvents 1.0, §3.1.
-    #[cfg_attr(not(feature = "nats"), allow(dead_code))]
+    #[cfg(any(test, feature = "nats"))]
     pub(crate) const NATS: Self = Self { prefix: "ce-", encoded: true };
     /// Kafka Protocol Binding for CloudEvents 1.0, §3.2: UTF-8 as it is.
-    #[cfg_attr(not(feature = "kafka"), allow(dead_code))]
+    #[cfg(any(test, feature = "kafka"))]
     pub(crate) const KAFKA: Self = Self { prefix: "ce_", encoded: false };
 }
 
