@@ -172,6 +172,9 @@ mod tests {
             round: 0,
             attempted: false,
             target: None,
+            key: None,
+            origin: tripline_event::Origin::default(),
+            copies: Vec::new(),
         }
     }
 
