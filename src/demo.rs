@@ -265,7 +265,8 @@ impl Show<'_> {
         let Some(workflow) = workflow::get(daemon.bus(), namespace, name).await? else {
             bail!("workflow {namespace}/{name} was submitted and is not there");
         };
-        let parameters = workflow.object.pointer("/spec/arguments/parameters");
+        let parameters =
+            workflow.object.as_ref().and_then(|it| it.pointer("/spec/arguments/parameters"));
         for parameter in parameters.and_then(Value::as_array).into_iter().flatten() {
             let text = |field: &str| {
                 parameter.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()

@@ -135,7 +135,7 @@ pub enum Command {
         after_help = "Examples:\n  tripline outcomes --sensor deploy\n  tripline outcomes -f --correlation build-4711"
     )]
     Outcomes(ListArgs),
-    /// The workflows that the local target has recorded.
+    /// The workflows that were submitted, in the local target and in clusters.
     #[command(subcommand, disable_help_subcommand = true)]
     Workflows(WorkflowsCommand),
     /// Lists sensors: what they wait for, hold, and did.
@@ -549,7 +549,7 @@ pub struct PublishArgs {
 pub enum WorkflowsCommand {
     /// Lists them, newest last.
     #[command(
-        after_help = "Examples:\n  tripline workflows list\n  tripline workflows list --phase Recorded -n ci"
+        after_help = "Examples:\n  tripline workflows list\n  tripline workflows list --phase Failed -n ci\n  tripline workflows list --target prod"
     )]
     List {
         /// Of this namespace.
@@ -558,9 +558,13 @@ pub enum WorkflowsCommand {
         /// Of the chain with this correlation id.
         #[arg(long, value_name = "ID")]
         correlation: Option<String>,
-        /// In this phase: Recorded, Succeeded, Failed, Error.
+        /// In this phase: Recorded, Submitted, Pending, Running, Succeeded, Failed, Error,
+        /// Deleted, Unknown.
         #[arg(long, value_name = "PHASE")]
         phase: Option<String>,
+        /// In this target: `local`, or a cluster.
+        #[arg(long, value_name = "NAME")]
+        target: Option<String>,
         /// How many, the newest.
         #[arg(short, long, default_value_t = crate::query::DEFAULT_LIMIT, value_name = "COUNT")]
         limit: usize,
@@ -568,7 +572,7 @@ pub enum WorkflowsCommand {
         #[command(flatten)]
         ask: AskArgs,
     },
-    /// Prints one as it was submitted.
+    /// Prints one: as it was submitted, or what is known of it where it is in a cluster.
     #[command(after_help = "Examples:\n  tripline workflows get ci/deploy-x7k2p")]
     Get {
         /// The workflow: [NAMESPACE/]NAME.
@@ -577,7 +581,7 @@ pub enum WorkflowsCommand {
         #[command(flatten)]
         ask: AskArgs,
     },
-    /// Says that one has ended.
+    /// Says that one of the local target has ended.
     #[command(after_help = "Examples:\n  tripline workflows finish ci/deploy-x7k2p --phase Failed")]
     Finish {
         /// The workflow: [NAMESPACE/]NAME.

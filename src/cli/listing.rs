@@ -3,15 +3,15 @@
 use tripline_bus::Log;
 use tripline_event::CorrelationId;
 use tripline_event::name::DEFAULT_NAMESPACE;
-use tripline_triggers::workflow::local::WorkflowFilter;
 
-use super::args::{ListArgs, TraceArgs, WorkflowsCommand};
+use super::args::{ListArgs, TraceArgs, TraceFormat, WorkflowsCommand};
 use super::dispatch::asked;
 use super::output::{Output, note};
 use super::{CommandError, Exit};
 use crate::control::api::FinishRequest;
 use crate::control::{Backend, ControlError, Items, routes};
 use crate::query::timeline::several;
+use crate::query::workflow::Wanted;
 use crate::query::{Filter, Item, LogExtent, Trace, Unknown};
 
 type Answer = Result<Exit, CommandError>;
@@ -103,7 +103,11 @@ pub(super) fn trace(args: TraceArgs) -> impl AsyncFnOnce(&Backend, &mut Output) 
         match trace {
             Trace::Found(timeline) => {
                 if !output.is_json() {
-                    output.text(&timeline.text(output.has_colour()))?;
+                    output.text(&match args.format {
+                        TraceFormat::Text => timeline.text(output.has_colour()),
+                        TraceFormat::Dot => timeline.dot(),
+                        TraceFormat::Mermaid => timeline.mermaid(),
+                    })?;
                 }
                 Ok(Exit::Done)
             }
@@ -135,19 +139,21 @@ pub(super) fn looked(unknown: &Unknown) -> String {
 /// `workflows`.
 pub(super) fn workflows(command: WorkflowsCommand) -> Answer {
     match command {
-        WorkflowsCommand::List { namespace, correlation, phase, limit, ask } => {
+        WorkflowsCommand::List { namespace, correlation, phase, target, limit, ask } => {
             let phase = phase.as_deref().map(routes::phase).transpose()?;
             let correlation = correlation.map(CorrelationId);
-            let wanted = WorkflowFilter { namespace, correlation, phase };
+            let wanted = Wanted { target, namespace, correlation, phase };
             asked(&ask, async |backend: &Backend, output: &mut Output| {
                 let workflows = backend.workflows(&wanted, limit).await?;
-                let header = ["submitted", "namespace", "name", "phase", "correlation", "action"];
+                let header =
+                    ["submitted", "target", "namespace", "name", "phase", "correlation", "action"];
                 output.list(&workflows, "no workflows that fit", header, |workflow| {
                     [
                         format!("{:.3}", workflow.created_at),
-                        workflow.namespace().to_owned(),
-                        workflow.name().to_owned(),
-                        workflow.phase.as_str().to_owned(),
+                        workflow.target.clone(),
+                        workflow.namespace.clone(),
+                        workflow.name.clone(),
+                        workflow.phase.clone(),
                         workflow.correlation.0.clone(),
                         workflow.action.0.clone(),
                     ]
@@ -162,7 +168,11 @@ pub(super) fn workflows(command: WorkflowsCommand) -> Answer {
                 if output.is_json() {
                     output.json(&workflow)?;
                 } else {
-                    let text = serde_json::to_string_pretty(&workflow.object);
+                    // What a cluster has is for its own tools to show.
+                    let text = match &workflow.object {
+                        Some(object) => serde_json::to_string_pretty(object),
+                        None => serde_json::to_string_pretty(&workflow),
+                    };
                     output.line(text.map_err(std::io::Error::other)?)?;
                 }
                 Ok(Exit::Done)

@@ -11,10 +11,11 @@ use std::time::Duration;
 use tripline_bus::embedded::{EmbeddedBus, OpenOptions};
 use tripline_bus::{Bus, Log};
 use tripline_event::{Clock, SystemClock, Timestamp};
-use tripline_triggers::workflow::local::{LocalTarget, LocalWorkflow, WorkflowFilter};
+use tripline_triggers::workflow::local::{LocalTarget, LocalWorkflow};
 
 use super::api::{
-    Accepted, BackupReport, BackupRequest, FinishRequest, LettersRequest, PublishRequest, ReloadReport, SensorStatus, Status, UpgradeReport,
+    Accepted, BackupReport, BackupRequest, FinishRequest, LettersRequest, PublishRequest,
+    ReloadReport, SensorStatus, Status, UpgradeReport,
 };
 use super::client::{Address, Client, ItemStream, segment};
 use super::{ControlError, socket};
@@ -189,7 +190,9 @@ impl Backend {
     ) -> Result<Vec<Answer>, ControlError> {
         match self {
             Self::Daemon(client) => {
-                client.post("/v1/dead-letters/drop", &LettersRequest { ids, reason, current: false }).await
+                client
+                    .post("/v1/dead-letters/drop", &LettersRequest { ids, reason, current: false })
+                    .await
             }
             Self::Directory { bus, .. } => {
                 let (who, reason) = (own_name(), reason.as_deref());
@@ -198,30 +201,31 @@ impl Backend {
         }
     }
 
-    /// The last `limit` recorded workflows of the local target that fit.
+    /// The last `limit` workflows that fit, in the local target and in clusters.
     pub async fn workflows(
         &self,
-        wanted: &WorkflowFilter,
+        wanted: &workflow::Wanted,
         limit: usize,
-    ) -> Result<Vec<LocalWorkflow>, ControlError> {
+    ) -> Result<Vec<workflow::Workflow>, ControlError> {
         match self {
             Self::Daemon(client) => {
                 let mut pairs = vec![("limit", limit.to_string())];
                 pairs.extend(wanted.namespace.clone().map(|text| ("namespace", text)));
                 pairs.extend(wanted.correlation.clone().map(|id| ("correlation", id.0)));
-                pairs.extend(wanted.phase.map(|phase| ("phase", phase.as_str().to_owned())));
+                pairs.extend(wanted.phase.clone().map(|phase| ("phase", phase)));
+                pairs.extend(wanted.target.clone().map(|target| ("target", target)));
                 client.get("/v1/workflows", &pairs).await
             }
             Self::Directory { bus, .. } => Ok(workflow::list(bus.clone(), wanted, limit).await?),
         }
     }
 
-    /// One recorded workflow.
+    /// One workflow.
     pub async fn workflow(
         &self,
         namespace: &str,
         name: &str,
-    ) -> Result<LocalWorkflow, ControlError> {
+    ) -> Result<workflow::Workflow, ControlError> {
         match self {
             Self::Daemon(client) => client.get(&workflow_path(namespace, name), &[]).await,
             Self::Directory { bus, .. } => workflow::get(bus.clone(), namespace, name)

@@ -1,7 +1,7 @@
 //! The routes of the control API.
 
-mod record;
 mod explain;
+mod record;
 mod schedules;
 mod sensor;
 mod steering;
@@ -21,13 +21,14 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tripline_bus::Log;
 use tripline_event::CorrelationId;
-use tripline_triggers::workflow::local::{LocalTarget, LocalWorkflow, Phase, WorkflowFilter};
+use tripline_triggers::workflow::local::{LocalTarget, LocalWorkflow};
 
 use super::access::{Caller, Right, Tokens};
 use super::api::{BackupReport, BackupRequest, FinishRequest, LettersRequest};
 use super::daemon::Daemon;
 use super::{ControlError, MAX_BODY_BYTES, scope};
 use crate::query::dead_letter::{self, LetterFilter};
+use crate::query::workflow::{PHASES, Wanted, Workflow};
 use crate::query::{self, DEFAULT_LIMIT, Filter, Graph, Listing, MAX_LIMIT};
 
 /// How it is found out who asks.
@@ -266,7 +267,7 @@ async fn drop_letters(
 async fn workflows(
     State(shared): State<Shared>,
     RawQuery(query): RawQuery,
-) -> Answer<Vec<LocalWorkflow>> {
+) -> Answer<Vec<Workflow>> {
     let parameters = Parameters::of(query.as_deref());
     let Filter { namespace, correlation, .. } = parameters.filter()?;
     let phase = match parameters.get("phase") {
@@ -274,21 +275,25 @@ async fn workflows(
         Some(text) => Some(phase(text)?),
     };
     let correlation = correlation.map(CorrelationId);
-    let wanted = WorkflowFilter { namespace, correlation, phase };
+    let target = parameters.get("target").map(str::to_owned);
+    let wanted = Wanted { target, namespace, correlation, phase };
     let limit = parameters.limit()?;
     Ok(Json(query::workflow::list(shared.daemon.bus(), &wanted, limit).await?))
 }
 
 /// Reads a phase as records write it.
-pub fn phase(text: &str) -> Result<Phase, ControlError> {
-    serde_json::from_value(text.into())
-        .map_err(|error| ControlError::Invalid(format!("`{text}` is no phase: {error}")))
+pub fn phase(text: &str) -> Result<String, ControlError> {
+    if PHASES.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let known = PHASES.map(|phase| format!("`{phase}`")).join(", ");
+    Err(ControlError::Invalid(format!("`{text}` is no phase, which are {known}")))
 }
 
 async fn workflow(
     State(shared): State<Shared>,
     Path((namespace, name)): Path<(String, String)>,
-) -> Answer<LocalWorkflow> {
+) -> Answer<Workflow> {
     let found = query::workflow::get(shared.daemon.bus(), &namespace, &name).await?;
     Ok(Json(found.ok_or_else(|| no_workflow(&namespace, &name))?))
 }
@@ -296,7 +301,7 @@ async fn workflow(
 /// There is no such workflow.
 pub(super) fn no_workflow(namespace: &str, name: &str) -> ControlError {
     ControlError::NotFound(format!(
-        "no workflow {namespace}/{name} was recorded by the local target"
+        "no workflow {namespace}/{name} was submitted, as far as outcomes are kept"
     ))
 }
 

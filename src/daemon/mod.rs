@@ -5,6 +5,7 @@
 //! changed files, and stops in one grace period: event sources first, then the executor,
 //! then the evaluator with a checkpoint.
 
+pub(crate) mod accounts;
 pub mod bus;
 mod control;
 #[cfg(feature = "jetstream")]
@@ -265,7 +266,7 @@ impl Daemon {
             sink: Arc::clone(&engine.ingest) as _,
             clock: Arc::clone(&clock),
             secrets: Arc::clone(&secrets) as _,
-            accounts: None,
+            accounts: accounts::of_targets(&targets),
             settings: SourceSettings { bind: options.bind, listen_port: options.listen_port },
         };
         let sources = Sources::with_listeners(context, Arc::clone(&options.listeners));
@@ -490,7 +491,7 @@ fn kinds(targets: &Arc<Targets>, secrets: &Arc<SecretStore>, clock: &Arc<dyn Clo
         ("http".to_owned(), Arc::new(http) as _),
         ("log".to_owned(), Arc::new(log) as _),
     ]);
-    messages::add_kinds(&mut kinds, messages::identities(secrets));
+    messages::add_kinds(&mut kinds, messages::identities(secrets, accounts::of_targets(targets)));
     targets.add_kinds(&mut kinds);
     kinds
 }

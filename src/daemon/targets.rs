@@ -81,6 +81,11 @@ impl Targets {
         }
     }
 
+    /// The target that keeps workflows in the data directory.
+    pub fn local(&self) -> &LocalTarget {
+        &self.local
+    }
+
     /// What the command line says.
     pub fn choice(&self) -> &TargetChoice {
         &self.choice

@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tripline::control::{InvalidObject, Status};
+use tripline::query::workflow::Workflow;
 use tripline_event::OutcomeKind;
 use tripline_tests::daemon::{Daemon, Place, SOON};
 use tripline_tests::load::{self, Connection, post};
 use tripline_tests::resources::{event_source, workflow_sensor, workflow_sensor_for};
 use tripline_tests::store::Store;
-use tripline_triggers::workflow::local::LocalWorkflow;
 
 /// A daemon with a sensor that works.
 async fn well() -> anyhow::Result<(Place, Daemon)> {
@@ -27,12 +27,16 @@ fn completed(correlation: &str) -> Vec<u8> {
     json!({"action": "completed", "correlation_id": correlation}).to_string().into_bytes()
 }
 
-async fn workflows(daemon: &Daemon) -> anyhow::Result<Vec<LocalWorkflow>> {
+async fn workflows(daemon: &Daemon) -> anyhow::Result<Vec<Workflow>> {
     Ok(daemon.client()?.get("/v1/workflows", &[]).await?)
 }
 
-fn parameter(workflow: &LocalWorkflow) -> &str {
-    workflow.object["spec"]["arguments"]["parameters"][0]["value"].as_str().unwrap_or_default()
+fn object(workflow: &Workflow) -> &serde_json::Value {
+    workflow.object.as_ref().unwrap_or(&serde_json::Value::Null)
+}
+
+fn parameter(workflow: &Workflow) -> &str {
+    object(workflow)["spec"]["arguments"]["parameters"][0]["value"].as_str().unwrap_or_default()
 }
 
 /// A good event becomes one workflow more, with its correlation id.
@@ -200,7 +204,7 @@ async fn any_correlation_id_ends_in_a_workflow_that_carries_it() -> anyhow::Resu
     for id in ids.into_iter().chain(["head\r\ner🚀"]) {
         let annotation = &id[..id.len().min(1024)];
         let of_id = found.iter().filter(|workflow| {
-            workflow.object["metadata"]["annotations"]["tripline.dev/correlation-id"] == annotation
+            object(workflow)["metadata"]["annotations"]["tripline.dev/correlation-id"] == annotation
         });
         let [workflow] = of_id.collect::<Vec<_>>()[..] else {
             anyhow::bail!("{annotation:?} is not the annotation of one workflow: {found:#?}");
@@ -209,7 +213,7 @@ async fn any_correlation_id_ends_in_a_workflow_that_carries_it() -> anyhow::Resu
         if !id.starts_with("head") {
             ensure!(parameter(workflow) == id, "{id:?} arrived as {:?}", parameter(workflow));
         }
-        let labels = workflow.object["metadata"]["labels"].as_object().context("no labels")?;
+        let labels = object(workflow)["metadata"]["labels"].as_object().context("no labels")?;
         for (label, value) in labels {
             ensure!(value.as_str().is_some_and(is_label_value), "{id:?}: {label} is {value}");
         }
@@ -246,7 +250,7 @@ async fn what_cannot_be_rendered_is_a_dead_letter_and_the_next_event_is_not() ->
     }
     let status = daemon.settled(SOON).await?;
     let found = workflows(&daemon).await?;
-    let names: Vec<&str> = found.iter().map(LocalWorkflow::name).collect();
+    let names: Vec<&str> = found.iter().map(|workflow| workflow.name.as_str()).collect();
     ensure!(names == ["good-name"], "{names:?}\n{}", daemon.stderr());
     let letters: u64 = status.dead_letters.values().sum();
     ensure!(letters == 2, "{:?}", status.dead_letters);

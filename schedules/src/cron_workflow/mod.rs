@@ -57,10 +57,12 @@ pub struct CronWorkflowSpec {
     /// Nothing is started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
-    /// How many workflows that succeeded are kept. The local target keeps all.
+    /// How many workflows that succeeded are kept: 3 where it is not given. The local target
+    /// keeps all of a CronWorkflow that says nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub successful_jobs_history_limit: Option<i32>,
-    /// How many workflows that failed are kept. The local target keeps all.
+    /// How many workflows that failed are kept: 1 where it is not given. The local target keeps
+    /// all of a CronWorkflow that says nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_jobs_history_limit: Option<i32>,
     /// `spec` of the workflows that are submitted.

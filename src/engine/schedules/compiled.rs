@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tripline_event::{ActionId, DefinitionHash, EventId, EventKey, ObjectName, TriggerName};
 use tripline_schedules::definition::Definition;
 use tripline_schedules::policy::RunId;
+use tripline_triggers::workflow::made_name;
 
 /// The kinds of objects that are schedules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -84,6 +85,19 @@ pub struct CompiledSchedule {
     pub hash: DefinitionHash,
     /// What a tick does.
     pub does: Does,
+    /// How the workflows of its runs are called, where a run can be stopped by that.
+    pub workflows: Option<Naming>,
+}
+
+/// What the workflow of a run is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// As Argo Workflows calls those of a CronWorkflow.
+    ByTime,
+    /// All the same.
+    Fixed(String),
+    /// `generateName`, and a part of the action's id.
+    Generated(String),
 }
 
 /// What a tick does.
@@ -120,6 +134,15 @@ impl CompiledSchedule {
         let trigger = TriggerName::new(&self.name, super::lowered::TRIGGER);
         let (key, id) = (self.key(super::events::TICK), EventId(run.to_string()));
         ActionId::new(&trigger, [(super::lowered::DEPENDENCY, &key, &id)], 0)
+    }
+
+    /// The name of the workflow of a run; none where it is not known or there is none.
+    pub fn workflow_of(&self, run: RunId) -> Option<String> {
+        Some(match self.workflows.as_ref()? {
+            Naming::ByTime => self.workflow_name(run),
+            Naming::Fixed(name) => name.clone(),
+            Naming::Generated(prefix) => made_name(prefix, &self.action_of(run)),
+        })
     }
 
     /// The name of the workflow of a run of a CronWorkflow: the name and the time, as in Argo

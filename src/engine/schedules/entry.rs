@@ -289,7 +289,7 @@ impl Entry {
             schedule: self.of(),
             run: run.to_string(),
             terminate,
-            workflow_name: self.workflow_name(run),
+            workflow_name: self.compiled.workflow_of(run),
         };
         effects.events.push(self.event(events::STOP, id, &data, now));
     }

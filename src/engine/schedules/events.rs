@@ -126,7 +126,7 @@ pub struct Stop {
     pub run: String,
     /// Whether it is stopped at once, and not asked to stop.
     pub terminate: bool,
-    /// Of a CronWorkflow: the name of the workflow.
+    /// The name of the workflow, where the run submits one and the name is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_name: Option<String>,
 }

@@ -14,7 +14,7 @@ use tripline_schedules::policy::OverlapPolicy;
 use tripline_schedules::schedule::{self, ScheduleResource};
 use tripline_schedules::spec::SpecError;
 
-use super::compiled::{CompiledSchedule, Does, Kind};
+use super::compiled::{CompiledSchedule, Does, Kind, Naming};
 use super::events;
 use crate::codes;
 
@@ -24,6 +24,9 @@ pub const DEPENDENCY: &str = "tick";
 pub const HOLIDAYS: &str = "holidays";
 /// The name of its trigger.
 pub const TRIGGER: &str = "run";
+/// The name of the dependency, and of the trigger, by which a run is stopped at once; by
+/// [`events::STOP`] it is asked to stop.
+const TERMINATE: &str = "terminate";
 
 /// The annotation of a workflow with the time that it was scheduled for.
 const SCHEDULED_TIME: &str = "workflows.argoproj.io/scheduled-time";
@@ -72,20 +75,20 @@ pub fn lower(kind: Kind, hash: &DefinitionHash, json: &Value) -> Result<Lowered,
     let at = FieldPath::root().key("spec");
     let null = Value::Null;
     let spec = json.get("spec").unwrap_or(&null);
-    let (definition, does, sensor, warnings) = match kind {
+    let (definition, does, sensor, workflows, warnings) = match kind {
         Kind::CronWorkflow => {
             let (spec, warnings) = decode::<CronWorkflowSpec>(spec, &at, dialect)?;
             let definition = cron_workflow::compile(&metadata, &spec).map_err(problems)?;
             let sensor = of_cron_workflow(&metadata, &spec, &definition);
-            (definition, Does::Trigger, Some(sensor), warnings)
+            (definition, Does::Trigger, Some(sensor), Some(Naming::ByTime), warnings)
         }
         Kind::Schedule => {
-            let (mut resource, warnings) = decode::<ScheduleResource>(spec, &at, dialect)?;
+            let (mut resource, mut warnings) = decode::<ScheduleResource>(spec, &at, dialect)?;
             let holidays = json.get(HOLIDAYS).cloned().unwrap_or_default();
             resource.holidays = serde_json::from_value(holidays).unwrap_or_default();
             let definition = schedule::compile(&resource).map_err(problems);
             let action = of_action(&resource.action, &kind.source_of(&object));
-            let (definition, (does, sensor)) = match (definition, action) {
+            let (definition, (does, mut sensor)) = match (definition, action) {
                 (Ok(definition), Ok(action)) => (definition, action),
                 (definition, action) => {
                     let mut all = definition.err().unwrap_or_default();
@@ -93,7 +96,19 @@ pub fn lower(kind: Kind, hash: &DefinitionHash, json: &Value) -> Result<Lowered,
                     return Err(all);
                 }
             };
-            (definition, does, sensor, warnings)
+            let stoppable = sensor.as_mut().and_then(|sensor| {
+                let stoppable = stoppable(&resource.action)?;
+                Some(stoppable.map(|found| with_stops(sensor, &found, &kind.source_of(&object))))
+            });
+            let workflows = match stoppable {
+                Some(Ok(naming)) => Some(naming),
+                Some(Err(why)) => {
+                    warnings.extend(not_stoppable(definition.policies.overlap, why));
+                    None
+                }
+                None => None,
+            };
+            (definition, does, sensor, workflows, warnings)
         }
     };
     let schedule = CompiledSchedule {
@@ -104,6 +119,7 @@ pub fn lower(kind: Kind, hash: &DefinitionHash, json: &Value) -> Result<Lowered,
         definition,
         hash: hash.clone(),
         does,
+        workflows,
     };
     Ok(Lowered { schedule, sensor, warnings })
 }
@@ -199,31 +215,115 @@ fn of_cron_workflow(
     if definition.policies.overlap == OverlapPolicy::Replace {
         // With a second dependency each trigger says which one it waits for.
         triggers[0]["template"]["conditions"] = json!(DEPENDENCY);
-        triggers.push(stop(&metadata.namespace));
+        triggers.push(stop_trigger(events::STOP, "terminate", Some(&metadata.namespace)));
         if let Some(dependencies) = dependencies.as_array_mut() {
-            let stop = json!({
-                "name": events::STOP,
-                "eventSourceName": source.name,
-                "eventName": events::STOP,
-            });
-            dependencies.push(stop);
+            dependencies.push(stop_dependency(events::STOP, &source));
         }
     }
     json!({"dependencies": dependencies, "triggers": triggers})
 }
 
-/// Terminates the workflow of a run that another one replaces.
-fn stop(namespace: &str) -> Value {
-    let name = json!({"dependencyName": events::STOP, "dataKey": "workflowName"});
-    json!({"template": {"name": events::STOP, "conditions": events::STOP, "argoWorkflow": {
-        "operation": "terminate",
+fn stop_dependency(name: &str, source: &ObjectName) -> Value {
+    json!({"name": name, "eventSourceName": source.name, "eventName": events::STOP})
+}
+
+/// Stops the workflow of a run, as `operation` does, when the dependency of that name is met.
+fn stop_trigger(dependency: &str, operation: &str, namespace: Option<&str>) -> Value {
+    let name = json!({"dependencyName": dependency, "dataKey": "workflowName"});
+    let mut metadata = json!({"name": ""});
+    if let Some(namespace) = namespace {
+        metadata["namespace"] = json!(namespace);
+    }
+    json!({"template": {"name": dependency, "conditions": dependency, "argoWorkflow": {
+        "operation": operation,
+        // The run may have ended, or not begun.
+        "ifThere": true,
         "source": {"resource": {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Workflow",
-            "metadata": {"namespace": namespace, "name": ""},
+            "metadata": metadata,
         }},
         "parameters": [{"src": name, "dest": "metadata.name"}],
     }}})
+}
+
+/// How the workflows of a Schedule can be found again, to stop them.
+struct Stoppable {
+    naming: Naming,
+    namespace: Option<String>,
+    clusters: Value,
+}
+
+/// What the workflows that an action submits are called; none where it submits none. It must
+/// follow from the definition alone: what is to be stopped may be a run of long ago.
+fn stoppable(action: &Value) -> Option<Result<Stoppable, &'static str>> {
+    let workflow = action.get("argoWorkflow")?;
+    let operation = workflow.get("operation").and_then(Value::as_str).unwrap_or_default();
+    if !["", "submit"].contains(&operation) {
+        return None;
+    }
+    let several = |clusters: &Value| clusters.as_array().is_some_and(|names| names.len() > 1);
+    if action.get("clusterFrom").is_some() || action.get("clusters").is_some_and(several) {
+        return Some(Err("its workflows are in several clusters"));
+    }
+    let Some(resource) = workflow.pointer("/source/resource") else {
+        return Some(Err("its workflow is not under `source.resource`"));
+    };
+    let lists = [workflow.get("parameters"), action.get("parameters")];
+    let named = lists.into_iter().flatten().filter_map(Value::as_array).flatten().any(|one| {
+        let dest = one.get("dest").and_then(Value::as_str).unwrap_or_default();
+        ["metadata.name", "metadata.namespace", "metadata.generateName"]
+            .iter()
+            .any(|field| dest.ends_with(field))
+    });
+    let options = workflow.get("args").and_then(Value::as_array).into_iter().flatten();
+    let mut options = options.filter_map(Value::as_str);
+    if named || options.any(|option| option.contains("name")) {
+        return Some(Err("parameters or `args` give its workflows their names"));
+    }
+    let text = |field: &str| resource["metadata"][field].as_str().map(str::to_owned);
+    let naming = match (text("name"), text("generateName")) {
+        (Some(name), _) => Naming::Fixed(name),
+        (None, Some(prefix)) => Naming::Generated(prefix),
+        (None, None) => return Some(Err("its workflow has neither `name` nor `generateName`")),
+    };
+    let clusters = action.get("clusters").cloned().unwrap_or_default();
+    Some(Ok(Stoppable { naming, namespace: text("namespace"), clusters }))
+}
+
+/// Adds to the sensor of a Schedule what stops the workflow of a run. Which of the two
+/// happens is up to the policy: that of the schedule, or of who asked for a run.
+fn with_stops(sensor: &mut Value, found: &Stoppable, source: &ObjectName) -> Naming {
+    let stops = [(events::STOP, "stop", "false"), (TERMINATE, "terminate", "true")];
+    if let Some(run) = sensor.pointer_mut("/triggers/0/template") {
+        // With other dependencies each trigger says which one it waits for.
+        run["conditions"] = json!(DEPENDENCY);
+    }
+    for (name, operation, terminate) in stops {
+        let mut dependency = stop_dependency(name, source);
+        let filter = json!({"path": "terminate", "type": "bool", "value": [terminate]});
+        dependency["filters"] = json!({"data": [filter]});
+        let mut trigger = stop_trigger(name, operation, found.namespace.as_deref());
+        if !found.clusters.is_null() {
+            trigger["clusters"] = found.clusters.clone();
+        }
+        for (list, one) in [("dependencies", dependency), ("triggers", trigger)] {
+            if let Some(list) = sensor[list].as_array_mut() {
+                list.push(one);
+            }
+        }
+    }
+    found.naming.clone()
+}
+
+fn not_stoppable(overlap: OverlapPolicy, why: &str) -> Option<Problem> {
+    use OverlapPolicy::{CancelOther, Replace, TerminateOther};
+    let at = FieldPath::root().key("spec").key("policies").key("overlap");
+    let message = format!("the workflow of a run cannot be stopped: {why}");
+    [CancelOther, TerminateOther, Replace].contains(&overlap).then(|| {
+        Problem::warning(codes::SCHEDULE, at, message)
+            .help("name it by `metadata.generateName` or `metadata.name`, in one cluster")
+    })
 }
 
 /// What a tick of a Schedule does, and `spec` of the sensor, if there is one.

@@ -4,6 +4,7 @@ mod dead_letter;
 mod graph;
 mod list;
 mod trace;
+mod workflow;
 
 use std::sync::Arc;
 

@@ -1,8 +1,11 @@
 //! 100,000 schedules in one process: memory, time of the processor while nothing is due, and how
-//! late the ticks are of a full minute at which 10,000 fall due.
+//! late the ticks are of a full minute at which 10,000 fall due; and how long the program takes to
+//! write the ticks of ten years of 1,000 schedules (`tripline schedule next`).
 //!
-//! `cargo bench -p tripline-tests --bench schedules [-- COUNT DUE]`
+//! `cargo bench -p tripline-tests --bench schedules [-- COUNT DUE SIMULATED]`. It needs the program:
+//! `cargo build --release -p tripline`.
 
+use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +58,52 @@ fn definition(number: usize, cron: &str) -> (Definition, Value) {
     (Definition { name, hash: DefinitionHash::of(&json), json: json.into() }, object)
 }
 
+/// The ticks of ten years of so many schedules: one of twenty is hourly, the others daily.
+fn next_of_ten_years(count: usize) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let yaml: Vec<String> = (0..count)
+        .map(|number| {
+            let cron = match number % 20 {
+                0 => format!("{} * * * *", number % 60),
+                _ => format!("{} {} * * *", number % 60, number % 24),
+            };
+            definition(number, &cron).1.to_string()
+        })
+        .collect();
+    std::fs::write(folder.path().join("schedules.yaml"), yaml.join("\n---\n"))?;
+    let began = std::time::Instant::now();
+    let mut child = std::process::Command::new(tripline_tests::daemon::program()?)
+        .args([
+            "schedule",
+            "next",
+            "--from",
+            "2026-01-01T00:00:00Z",
+            "--to",
+            "2036-01-01T00:00:00Z",
+        ])
+        .args(["--output", "json"])
+        .arg(folder.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()?;
+    let mut stdout = child.stdout.take().context("no standard output")?;
+    let (mut ticks, mut block) = (0, vec![0; 1 << 20]);
+    loop {
+        let read = stdout.read(&mut block)?;
+        if read == 0 {
+            break;
+        }
+        ticks += block[..read].iter().filter(|byte| **byte == b'\n').count();
+    }
+    let took = began.elapsed().as_secs_f64();
+    anyhow::ensure!(child.wait()?.success(), "`schedule next` has failed");
+    let days = 3652;
+    let expected = (0..count).map(|number| if number % 20 == 0 { days * 24 } else { days });
+    let expected: usize = expected.sum();
+    anyhow::ensure!(ticks >= expected - count && ticks <= expected + 2 * count, "{ticks} ticks");
+    println!("next: {ticks} ticks of ten years of {count} schedules written in {took:.2} s");
+    Ok(())
+}
+
 /// Resident memory in MiB, and the time of the processor in milliseconds.
 fn used() -> anyhow::Result<(f64, f64)> {
     let pages: f64 =
@@ -70,6 +119,8 @@ async fn main() -> anyhow::Result<()> {
     let mut numbers = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
     let count = numbers.next().unwrap_or(100_000);
     let due = numbers.next().unwrap_or(count / 10);
+    let simulated = numbers.next().unwrap_or(1_000);
+    next_of_ten_years(simulated)?;
     let folder = tempfile::tempdir()?;
     let bus = Arc::new(EmbeddedBus::open(folder.path(), &OpenOptions::default())?);
     let (before, _) = used()?;

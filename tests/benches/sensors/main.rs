@@ -25,6 +25,11 @@ const SOON: Duration = Duration::from_secs(60);
 /// How often it is looked whether all is evaluated; each look costs the daemon something.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// How often one sensor is changed.
+const CHANGES: u32 = 5;
+/// So many looks after the last change, memory is what it stays.
+const SETTLED_LOOKS: usize = 20;
+
 /// Measures daemons with many sensors.
 #[derive(Parser)]
 struct Arguments {
@@ -71,9 +76,10 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "files",
         "start s",
         "start again s",
-        "change live s",
+        "change live s, slowest",
         "MiB peak at start",
         "MiB ready",
+        "MiB after changes",
         "events/s",
         "CPU us/event",
         "MiB at end",
@@ -95,14 +101,18 @@ async fn row(
     arguments: &Arguments,
     sensors: usize,
     layout: Layout,
-) -> anyhow::Result<[String; 10]> {
+) -> anyhow::Result<[String; 11]> {
     let mut place = Place::below(&arguments.directory)?;
     place.arguments = vec!["--log".into(), "warn".into()];
     place.write("event-source.yaml", &events(place.port))?;
     write(&place, sensors, layout)?;
     let (first, peak, daemon) = start(&place).await?;
     let ready = anonymous_bytes(daemon.pid())?;
-    let change = change(&place, &daemon, sensors, layout).await?;
+    let mut slowest = Duration::ZERO;
+    for version in 2..2 + CHANGES {
+        slowest = slowest.max(change(&place, &daemon, sensors, layout, version).await?);
+    }
+    let changed = settled_bytes(daemon.pid()).await?;
     ensure!(daemon.stop().await?.status.success(), "it did not stop well");
 
     let (again, _, daemon) = start(&place).await?;
@@ -134,9 +144,10 @@ async fn row(
         if layout == Layout::OneFile { 1 } else { sensors }.to_string(),
         seconds(first),
         seconds(again),
-        seconds(change),
+        seconds(slowest),
         mebibytes(peak),
         mebibytes(ready),
+        mebibytes(changed),
         format!("{:.0}", sent as f64 / took.as_secs_f64()),
         format!("{:.1}", used.as_secs_f64() * 1e6 / sent as f64),
         mebibytes(end),
@@ -173,9 +184,10 @@ async fn change(
     daemon: &Daemon,
     sensors: usize,
     layout: Layout,
+    version: u32,
 ) -> anyhow::Result<Duration> {
     let before = daemon.status().await?.plan;
-    let changed = sensor(0, "completed").replace("deployer:1", "deployer:2");
+    let changed = sensor(0, "completed").replace("deployer:1", &format!("deployer:{version}"));
     let begin = Instant::now();
     match layout {
         Layout::OneFile => {
@@ -186,6 +198,16 @@ async fn change(
     }
     daemon.status_when("the change is in force", SOON, |status| status.plan > before).await?;
     Ok(begin.elapsed())
+}
+
+/// The memory that is held when nothing has been given back for a while.
+async fn settled_bytes(pid: u32) -> anyhow::Result<u64> {
+    let mut least = u64::MAX;
+    for _ in 0..SETTLED_LOOKS {
+        tokio::time::sleep(LOOK_EVERY).await;
+        least = least.min(anonymous_bytes(pid)?);
+    }
+    Ok(least)
 }
 
 async fn evaluated(daemon: &Daemon, events: u64) -> anyhow::Result<()> {

@@ -41,6 +41,12 @@ pub struct WorkflowConfig {
     /// `--entrypoint`, `--priority` and, of `stop`, `--message`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<String>>,
+    /// Of `suspend`, `resume`, `stop` and `terminate`: a workflow that is not there, or has
+    /// ended, is as it should be, and so is one that the local target has recorded, where
+    /// nothing runs. Otherwise it is a dead letter.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("x-tripline" = true))]
+    pub if_there: bool,
 }
 
 impl WorkflowConfig {

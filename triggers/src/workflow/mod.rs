@@ -12,6 +12,7 @@ mod config;
 pub mod local;
 pub mod operation;
 mod perform;
+pub mod retention;
 pub(crate) mod submission;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use tripline_event::outcome::TargetResult;
 
 pub use config::WorkflowConfig;
 pub use perform::Named;
-pub use submission::Submission;
+pub use submission::{Submission, made_name};
 
 use crate::{Attempt, BoxFuture, Trigger, TriggerError};
 

@@ -92,7 +92,14 @@ pub(super) async fn perform(
             let before = there(target, &named).await?;
             within(derived::resubmitted(&before, &arguments), &named)
         }
-        _ => return alter(target, rendered, operation, &arguments).await,
+        _ => {
+            let altered = alter(target, rendered, operation, &arguments).await;
+            return if config.if_there {
+                or_as_it_should_be(altered, target, attempt, operation)
+            } else {
+                altered
+            };
+        }
     };
     let rendered = RenderedAction { resource: Some(made), ..rendered.clone() };
     create(target, attempt, &rendered).await
@@ -184,6 +191,32 @@ async fn alter(
     }
     let Named { namespace, name, .. } = named;
     Ok(TargetResult::Workflow { target: target.name().to_owned(), namespace, name, already })
+}
+
+/// So often it is looked for a workflow that is not there: it may be on its way.
+const LOOKS: u32 = 3;
+
+/// What came of altering a workflow that need not be there.
+fn or_as_it_should_be(
+    altered: Result<TargetResult, TriggerError>,
+    target: &dyn WorkflowTarget,
+    attempt: &Attempt<'_>,
+    operation: Operation,
+) -> Result<TargetResult, TriggerError> {
+    let Err(TriggerError::Refused { cause, reason }) = altered else { return altered };
+    let local = target.name() == local::NAME;
+    match cause {
+        Cause::NotFound if !local && attempt.number < LOOKS => {
+            Err(TriggerError::Retry { reason, after: None })
+        }
+        Cause::NotFound | Cause::Refused => {
+            let Named { namespace, name, .. } = Named::new(attempt.rendered)?;
+            tracing::debug!(target: "tripline::workflows", reason, "nothing to {}", operation.as_str());
+            let target = target.name().to_owned();
+            Ok(TargetResult::Workflow { target, namespace, name, already: true })
+        }
+        _ => Err(TriggerError::Refused { cause, reason }),
+    }
 }
 
 fn refused(reason: impl Into<String>) -> TriggerError {

@@ -147,10 +147,15 @@ fn name(metadata: &Map<String, Value>, action: &Action) -> Result<String, Trigge
         Some(prefix) => prefix.to_owned(),
         None => format!("{}-{}-", action.trigger.sensor, action.trigger.trigger),
     };
-    let suffix = action.id.suffix().to_ascii_lowercase();
-    let mut prefix = sanitized(&prefix);
+    Ok(made_name(&prefix, &action.id))
+}
+
+/// The name that an object with this `generateName` gets from its action.
+pub fn made_name(prefix: &str, action: &ActionId) -> String {
+    let suffix = action.suffix().to_ascii_lowercase();
+    let mut prefix = sanitized(prefix);
     prefix.truncate(MADE_NAME_CHARS - suffix.len().min(MADE_NAME_CHARS));
-    Ok(prefix + &suffix)
+    prefix + &suffix
 }
 
 /// The prefix with what a name may not hold replaced by `-`; a letter or digit follows.

@@ -132,6 +132,28 @@ impl LocalTarget {
         entry.map(|entry| LocalWorkflow::decode(&key, &entry.value)).transpose()
     }
 
+    /// Removes the workflow `name`, if it is still that of this action; false where it is not.
+    ///
+    /// # Errors
+    /// Where the bus cannot be read, or does not remove it.
+    pub(crate) async fn remove(
+        &self,
+        namespace: &str,
+        name: &str,
+        action: &str,
+    ) -> Result<bool, super::retention::RetentionError> {
+        let key = key(namespace, name);
+        let Some(entry) = self.bus.get(&key).await? else { return Ok(false) };
+        if LocalWorkflow::decode(&key, &entry.value)?.action.as_str() != action {
+            return Ok(false);
+        }
+        match self.bus.delete(&key, entry.revision).await {
+            Ok(()) => Ok(true),
+            Err(WriteError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn submit(&self, submission: &Submission) -> Result<Created, TriggerError> {
         let key = key(&submission.namespace, &submission.name);
         let workflow = LocalWorkflow {
