@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn it_is_told_from_half_on() {
-        let full = |used| note(Some(Fill { used: used << 20, limit: 1000 << 20 }));
+        let full = |used: u64| note(Some(Fill { used: used << 20, limit: 1000 << 20 }));
         assert_eq!((full(0), full(499), note(None)), (None, None, None));
         let told = full(500).unwrap_or_default();
         assert!(told.starts_with("the event bus is 50 % full: 500 of 1000 MiB;"), "{told}");
