@@ -119,6 +119,10 @@ pub const OF_ALL_SENSORS: &[&str] = &[
 pub const OF_ALL_EVENT_SOURCES: &[&str] =
     &["event ids", "when upstream is answered", "a listener that has failed"];
 
+/// What differs for every CronWorkflow.
+pub const OF_ALL_CRON_WORKFLOWS: &[&str] =
+    &["schedules: every instant at which the clocks show the time, once"];
+
 fn items(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     value.and_then(Value::as_array).into_iter().flatten()
 }

@@ -6,7 +6,8 @@ use serde_json::Value;
 use tripline_config::{Diagnostic, Input, Object, Severity};
 
 use super::compatibility::{
-    self, Fields, OF_ALL_EVENT_SOURCES, OF_ALL_SENSORS, OF_EVENT_SOURCES, OF_SENSORS,
+    self, Fields, OF_ALL_CRON_WORKFLOWS, OF_ALL_EVENT_SOURCES, OF_ALL_SENSORS, OF_EVENT_SOURCES,
+    OF_SENSORS,
 };
 use super::pods;
 use super::report::{Finding, ObjectReport, Report, Topic, Verdict};
@@ -48,7 +49,12 @@ pub fn examine(inputs: &[Input]) -> Report {
         });
     }
     let has = |kind: &str| report.objects.iter().any(|object| object.kind == kind);
-    for (kind, rows) in [("EventSource", OF_ALL_EVENT_SOURCES), ("Sensor", OF_ALL_SENSORS)] {
+    let general = [
+        ("EventSource", OF_ALL_EVENT_SOURCES),
+        ("Sensor", OF_ALL_SENSORS),
+        ("CronWorkflow", OF_ALL_CRON_WORKFLOWS),
+    ];
+    for (kind, rows) in general {
         let rows = rows.iter().filter(|_| has(kind));
         report.general.extend(rows.map(|what| of_row(what, "")));
     }
@@ -73,7 +79,8 @@ fn of_diagnostic(diagnostic: Diagnostic) -> Finding {
 /// What a row of the page of compatibility says about a field.
 fn of_row(what: &str, field: &str) -> Finding {
     let row = compatibility::row(what);
-    let notes = row.map(|row| row.notes).filter(|notes| !notes.is_empty());
+    // A deviation has its reason where other rows say whether something is there.
+    let notes = row.map(|row| if row.notes.is_empty() { row.state } else { row.notes });
     Finding {
         topic: Topic::Differs,
         field: field.to_owned(),
@@ -96,7 +103,6 @@ fn differences(object: &Object) -> Vec<Finding> {
     match object.kind.as_str() {
         "Sensor" => found.extend(tried_once(&object.value)),
         "EventBus" => found.extend(stream_limits(&object.value)),
-        "CronWorkflow" => found.extend(of_cron_workflow(&object.value)),
         _ => {}
     }
     found
@@ -139,17 +145,4 @@ fn stream_limits(bus: &Value) -> Vec<Finding> {
         }
     }
     found
-}
-
-fn of_cron_workflow(object: &Value) -> Vec<Finding> {
-    let limits = ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"];
-    let spec = object.get("spec");
-    let given = limits.iter().filter(|name| spec.is_some_and(|spec| spec.get(**name).is_some()));
-    given
-        .map(|name| Finding {
-            field: format!("spec.{name}"),
-            what: "history limits have no effect in the local target".to_owned(),
-            ..of_row("`CronWorkflow`", "")
-        })
-        .collect()
 }

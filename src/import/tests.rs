@@ -3,7 +3,8 @@
 use tripline_config::Input;
 
 use super::compatibility::{
-    OF_ALL_EVENT_SOURCES, OF_ALL_SENSORS, OF_EVENT_SOURCES, OF_SENSORS, rows,
+    OF_ALL_CRON_WORKFLOWS, OF_ALL_EVENT_SOURCES, OF_ALL_SENSORS, OF_EVENT_SOURCES, OF_SENSORS, row,
+    rows,
 };
 use super::*;
 
@@ -192,15 +193,21 @@ fn event_sources_whose_ports_clash_are_named() {
 }
 
 #[test]
-fn a_bus_and_a_cron_workflow_say_what_is_not_taken_over() {
+fn a_bus_says_which_limits_are_not_taken_over() {
     let report = of("EventBus", "{jetstream: {version: latest, streamConfig: 'maxAge: 24h'}}");
     assert!(topics(&report).contains(&Topic::Differs), "{report:#?}");
-    let report = of(
+}
+
+#[test]
+fn a_cron_workflow_runs_and_changes_of_the_clock_are_told() {
+    let yaml = object(
         "CronWorkflow",
-        "{schedules: ['0 3 * * *'], failedJobsHistoryLimit: 4, workflowSpec: {entrypoint: a, templates: [{name: a, container: {image: b}}]}}",
+        "{schedules: ['0 3 * * *'], workflowSpec: {entrypoint: a, templates: [{name: a, container: {image: b}}]}}",
     );
-    assert_eq!(report.verdict, Verdict::Differs, "{report:#?}");
-    assert_eq!(report.findings[0].field, "spec.failedJobsHistoryLimit");
+    let report = examine(&[Input::text("argo.yaml", yaml)]);
+    assert_eq!(report.objects[0].verdict, Verdict::Unchanged, "{report:#?}");
+    let advice = report.general[0].advice.as_deref();
+    assert!(advice.is_some_and(|text| text.contains("robfig/cron")), "{report:#?}");
 }
 
 #[test]
@@ -252,4 +259,5 @@ fn each_row_of_the_page_that_differs_is_looked_for() {
             "the page does not say that {what} differs"
         );
     }
+    assert!(OF_ALL_CRON_WORKFLOWS.iter().all(|what| row(what).is_some()));
 }
