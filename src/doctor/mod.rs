@@ -4,6 +4,7 @@
 mod bus;
 #[cfg(feature = "kubernetes")]
 mod clusters;
+mod identity;
 mod messages;
 mod report;
 #[cfg(test)]

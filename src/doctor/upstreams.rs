@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use tripline_eventsources::{EventDefinition, SecretLookup};
 
+use super::identity::accounts;
 use super::{Finding, Probe, World};
 use crate::control::Client;
 
 /// One for each event that has an upstream, and one for each port.
 pub fn probes(world: &World) -> Vec<Probe> {
     let local = world.options.targets.is_local_unsaid();
+    let accounts = accounts(world);
     let events = world.configuration.events();
     let mut ports: Vec<u16> = events.iter().filter_map(EventDefinition::port).collect();
     ports.sort_unstable();
@@ -29,8 +31,9 @@ pub fn probes(world: &World) -> Vec<Probe> {
         .filter(|event| event.port().is_none() || event.kind == "sns")
         .map(|event| {
             let secrets = Arc::clone(&world.secrets) as Arc<dyn SecretLookup>;
+            let accounts = accounts.clone();
             Probe::new("event source", event.key.to_string(), async move {
-                let mut found = match event.probe(&secrets, None).await {
+                let mut found = match event.probe(&secrets, accounts.as_ref()).await {
                     None => vec![Finding::good("needs no upstream")],
                     Some(Ok(said)) => vec![Finding::good(said)],
                     Some(Err(said)) => vec![Finding::wrong(said)],

@@ -7,6 +7,7 @@
 //! Not here: what is created ([`crate::workflow`], [`crate::k8s`]), and which cluster an
 //! action goes to, which is decided with the action.
 
+pub mod accounts;
 pub(crate) mod call;
 pub(crate) mod discovery;
 mod exec;

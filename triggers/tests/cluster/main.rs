@@ -6,6 +6,8 @@
 )]
 
 #[cfg(feature = "kubernetes")]
+mod accounts;
+#[cfg(feature = "kubernetes")]
 mod changing;
 #[cfg(feature = "kubernetes")]
 mod credentials;
