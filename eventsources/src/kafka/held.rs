@@ -152,3 +152,93 @@ impl Held {
         self.bytes = self.waiting.iter().map(|taken| taken.bytes).sum();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tripline_event::{EventKey, Timestamp};
+
+    use super::*;
+    use crate::Unreadable;
+    use crate::kafka::batch::Offer;
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn taken(partition: i32, next: i64) -> Taken {
+        let letter = Unreadable {
+            key: EventKey::new("ci", "builds", "completed"),
+            kind: "kafka",
+            id: None,
+            time: Timestamp::UNIX_EPOCH,
+            bytes: bytes::Bytes::new(),
+            headers: Vec::new(),
+            reason: String::new(),
+        };
+        Taken { partition, next, bytes: 10, offer: Offer::Letter(letter) }
+    }
+
+    /// Holds messages of partitions 0 and 1 in turn.
+    fn held(count: i64) -> Held {
+        let mut held = Held::default();
+        for number in 0..count {
+            held.push(taken(i32::from(number % 2 == 1), number / 2 + 1));
+        }
+        held
+    }
+
+    fn places(messages: &[Taken]) -> Vec<(i32, i64)> {
+        messages.iter().map(|taken| (taken.partition, taken.next)).collect()
+    }
+
+    #[test]
+    fn one_append_is_under_way_at_a_time_and_says_how_far_each_partition_is() {
+        let mut held = held(5);
+        let batch = held.begin(4).unwrap();
+        assert_eq!(places(&batch.messages), [(0, 1), (1, 1), (0, 2), (1, 2)]);
+        assert!(held.begin(4).is_none() && held.progress(NOW) == Progress::UnderWay);
+        batch.answer.send(Ok(())).unwrap();
+        assert_eq!(held.progress(NOW), Progress::Durable(BTreeMap::from([(0, 2), (1, 2)])));
+        assert_eq!(places(&held.begin(4).unwrap().messages), [(0, 3)]);
+    }
+
+    #[test]
+    fn what_was_abandoned_waits_again_before_what_came_after_it() {
+        let mut held = held(2);
+        let batch = held.begin(9).unwrap();
+        held.push(taken(0, 2));
+        batch.answer.send(Err(batch.messages)).unwrap();
+        assert_eq!(held.progress(NOW), Progress::Abandoned);
+        assert_eq!(places(&held.begin(9).unwrap().messages), [(0, 1), (1, 1), (0, 2)]);
+    }
+
+    #[test]
+    fn what_was_taken_away_is_neither_stored_nor_tried_again() {
+        for durable in [true, false] {
+            let mut held = held(4);
+            let batch = held.begin(2).unwrap();
+            held.drop_waiting(|partition| partition == 1);
+            assert!(batch.abandon.is_cancelled());
+            held.give_up(|partition| partition == 1);
+            batch.answer.send(if durable { Ok(()) } else { Err(batch.messages) }).unwrap();
+            let expected = match durable {
+                true => Progress::Durable(BTreeMap::from([(0, 1)])),
+                false => Progress::Abandoned,
+            };
+            assert_eq!(held.progress(NOW), expected);
+            let left = if durable { vec![(0, 2)] } else { vec![(0, 1), (0, 2)] };
+            assert_eq!(places(&held.begin(9).unwrap().messages), left);
+        }
+    }
+
+    #[test]
+    fn no_more_is_held_than_the_bound_and_an_append_that_is_lost_is_told() {
+        let mut held = held(MESSAGES as i64 - 1);
+        assert!(!held.is_full());
+        held.push(taken(0, 1));
+        assert!(held.is_full());
+        drop(held.begin(usize::MAX));
+        assert_eq!(held.progress(NOW), Progress::Lost);
+        assert!(held.is_empty());
+        held.push(Taken { bytes: BYTES, ..taken(0, 1) });
+        assert!(held.is_full());
+    }
+}
