@@ -34,7 +34,7 @@ const SWEPT_AT_ONCE: usize = 4096;
 const KEPT_EVERY_SECONDS: i64 = 3600;
 /// So many records after the latest that is kept, the next one is too: what bounds how much is
 /// evaluated again to explain a decision.
-const KEPT_EVERY_RECORDS: u64 = 100_000;
+const KEPT_EVERY_RECORDS: u64 = 50_000;
 
 /// What a checkpoint says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

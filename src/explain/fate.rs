@@ -14,6 +14,7 @@ use super::handle::Found;
 use super::model::{ActionView, Cause, Code, SensorView, Step, TriggerView};
 use super::past::{Applied, Past};
 use super::{Context, ExplainError};
+use crate::control::api::Held;
 use crate::daemon::pauses;
 use crate::engine::definitions::CompiledSensor;
 use crate::index::handles::Handle;
@@ -22,7 +23,7 @@ use crate::query::item::{facts, shortened};
 use crate::query::relative;
 
 /// So many records behind an event it is looked what became of it while it was held.
-const MAX_FOLLOWED: u64 = 500_000;
+const MAX_FOLLOWED: u64 = 50_000;
 /// The most characters of an error in a sentence.
 const EXCERPT: usize = 300;
 
@@ -264,6 +265,14 @@ async fn open(
         );
         return Ok(Cause::new(Code::Paused, sentence));
     }
+    let begun = outcomes
+        .iter()
+        .any(|it| matches!(it.kind, OutcomeKind::Attempted { .. } | OutcomeKind::Retrying { .. }));
+    let mut queues = cx.live.iter().flat_map(|live| &live.queues);
+    let queue = queues.find(|queue| queue.trigger == action.trigger);
+    if let Some(hold) = queue.and_then(|queue| queue.hold.as_ref()).filter(|_| !begun) {
+        return Ok(self::hold(action, hold));
+    }
     if let Some(cause) = held_up(cx, action).await? {
         return Ok(cause);
     }
@@ -276,23 +285,10 @@ async fn open(
         );
         return Ok(Cause::new(Code::Retrying, sentence));
     }
-    let queues = cx.live.iter().flat_map(|live| &live.queues);
-    let queue = queues.clone().find(|queue| queue.trigger == action.trigger);
     let before = match queue {
         Some(queue) => format!("{} wait and {} run", queue.waiting, queue.in_flight),
         None => "no daemon runs".to_owned(),
     };
-    let running = outcomes.iter().any(|it| matches!(it.kind, OutcomeKind::Attempted { .. }));
-    if let Some(rate) = policy.rate.filter(|_| !running && cx.live.is_some()) {
-        let sentence = format!(
-            "it waits for its turn: trigger {} starts {} in {} at most, and {before}; raise its `rateLimit` if \
-             that is too few",
-            action.trigger.trigger,
-            rate.requests,
-            relative::span(jiff::SignedDuration::try_from(rate.per).unwrap_or_default()),
-        );
-        return Ok(Cause::new(Code::RateLimited, sentence));
-    }
     let age = relative::age(action.decided_at, cx.now);
     let last = queue.and_then(|queue| queue.last_error.as_ref());
     let last =
@@ -303,6 +299,28 @@ async fn open(
         action.trigger
     );
     Ok(Cause::new(Code::Waiting, sentence))
+}
+
+/// Why the next action of a trigger is not started, in the executor's own words.
+fn hold(action: &Action, hold: &Held) -> Cause {
+    let (code, advice) = match hold.cause.as_str() {
+        "paused" => (Code::Paused, "`tripline resume` lets it go on"),
+        "suspended" => (Code::Paused, "remove `suspend` when it may go on"),
+        "frozen" => (Code::Frozen, "change the freeze window if it must go now"),
+        "rateLimited" => (Code::RateLimited, "raise the trigger's `rateLimit` if that is too few"),
+        "circuitOpen" => (Code::CircuitOpen, "mend the target, it goes on by itself"),
+        "overlap" => (Code::Overlap, "wait for the earlier one, or change the trigger's `overlap`"),
+        _ => (Code::Waiting, "`tripline status` shows the queue"),
+    };
+    let until = hold.until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
+    let by = hold.by.as_ref().map(|by| format!(", for action {by}")).unwrap_or_default();
+    let sentence = format!(
+        "trigger {} starts no action{until}{by} ({}): {advice}; this one expires at {:.0}",
+        action.trigger.trigger,
+        shortened(&hold.reason, EXCERPT),
+        action.expires_at
+    );
+    Cause::new(code, sentence)
 }
 
 async fn paused(
@@ -360,7 +378,7 @@ async fn held_up(cx: &Context<'_>, action: &Action) -> Result<Option<Cause>, Exp
 }
 
 /// A condition that was half met by an event that led to no action.
-struct Held {
+struct Half {
     sensor: usize,
     trigger: usize,
     dependency: String,
@@ -375,7 +393,7 @@ pub(super) async fn follow_held(
     position: Position,
     end: Position,
 ) -> Result<(), ExplainError> {
-    let mut waiting: Vec<Held> = Vec::new();
+    let mut waiting: Vec<Half> = Vec::new();
     for (sensor, view) in views.iter().enumerate() {
         for (trigger, of) in view.triggers.iter().enumerate() {
             if of.cause.code == Code::HalfMet {
@@ -383,7 +401,7 @@ pub(super) async fn follow_held(
                 let held = state.into_iter().flatten();
                 let here = held.filter(|(_, held)| held.event.position == position);
                 let dependency = here.map(|(name, _)| name.as_ref().to_owned()).next();
-                waiting.extend(dependency.map(|dependency| Held { sensor, trigger, dependency }));
+                waiting.extend(dependency.map(|dependency| Half { sensor, trigger, dependency }));
             }
         }
     }
@@ -412,6 +430,8 @@ pub(super) async fn follow_held(
     for (sensor, trigger, cause) in ends {
         views[sensor].triggers[trigger].cause = cause;
     }
+    // What became of it later is not known where the log was not followed to its end.
+    waiting.retain(|_| until == end);
     for held in waiting {
         let cause = &mut views[held.sensor].triggers[held.trigger].cause;
         cause.sentence = cause.sentence.replacen("was half met: it had", "is half met: it has", 1);
@@ -424,7 +444,7 @@ pub(super) async fn follow_held(
 /// Why an event is held no more.
 fn forgotten(
     applied: &Applied<'_, Off>,
-    held: &Held,
+    held: &Half,
     trigger: Option<&Trigger>,
     newer: Option<&str>,
 ) -> Cause {
@@ -439,6 +459,14 @@ fn forgotten(
             format!(
                 "`{dependency}` was held until the sensor was changed at {at:.0} (plan {number}), which forgot \
                  it: send the event again"
+            ),
+        ),
+        EventsRecord::Clear { through: Some(_), .. } => Cause::new(
+            Code::Parked,
+            format!(
+                "`{dependency}` was held for so long that it kept the log from being trimmed, and was parked at \
+                 {at:.0}: `tripline dlq list --cause parked` has its payload; publish it again when the other \
+                 events come, or reset the condition with `conditionsReset`"
             ),
         ),
         EventsRecord::Clear { .. } => Cause::new(

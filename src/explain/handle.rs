@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tripline_bus::{Bus, Log};
 use tripline_event::outcome::TargetResult;
-use tripline_event::{Action, ActionId, Event, EventsRecord, Outcome, OutcomeKind, Position};
+use tripline_event::{
+    Action, ActionId, Cause as LetterCause, Event, EventsRecord, Outcome, OutcomeKind, Position,
+};
 
 use super::model::{Cause, Code};
 use crate::index::handles::Handle;
@@ -48,7 +50,7 @@ impl Found {
     /// What never became an event.
     pub fn refused(&self) -> Vec<Cause> {
         let causes = self.outcomes.values().filter_map(|outcome| match &outcome.kind {
-            OutcomeKind::DeadLettered(letter) if letter.action.is_none() => {
+            OutcomeKind::DeadLettered(letter) if letter.cause == LetterCause::Malformed => {
                 let event = letter.events.first()?;
                 let sentence = format!(
                     "{} could not take in what {} brought: {}; `tripline dlq show {}` has what came in: \
@@ -99,7 +101,7 @@ pub(super) async fn find(bus: &dyn Bus, handle: &str) -> Result<Found, QueryErro
         Ok(position) => at_position(bus, position, &mut found).await?,
         Err(_) => named(bus, handle, &mut found).await?,
     }
-    close(bus, &mut found).await?;
+    close(bus, handle, &mut found).await?;
     Ok(found)
 }
 
@@ -207,7 +209,7 @@ impl Found {
 
 /// Adds the actions of outcomes, the events of actions, the actions of these events, and what
 /// became of all of them.
-async fn close(bus: &dyn Bus, found: &mut Found) -> Result<(), QueryError> {
+async fn close(bus: &dyn Bus, handle: &str, found: &mut Found) -> Result<(), QueryError> {
     let known: BTreeSet<ActionId> = found.actions.values().map(|it| it.id.clone()).collect();
     let unknown: BTreeSet<ActionId> = found.action_ids().difference(&known).cloned().collect();
     actions(bus, found, |action| unknown.contains(&action.id), &unknown).await?;
@@ -225,8 +227,11 @@ async fn close(bus: &dyn Bus, found: &mut Found) -> Result<(), QueryError> {
     }
     let newest: Vec<_> = found.events.iter().rev().take(super::MAX_EVENTS).collect();
     let places: BTreeSet<Position> = newest.iter().map(|(position, _)| **position).collect();
-    let ids: BTreeSet<ActionId> =
-        newest.iter().map(|(_, event)| ActionId(event.id.0.clone())).collect();
+    // What has the handle itself was found with it.
+    let others = newest.iter().filter(|(_, event)| {
+        event.id.as_str() != handle && event.links.correlation.as_str() != handle
+    });
+    let ids: BTreeSet<ActionId> = others.map(|(_, event)| ActionId(event.id.0.clone())).collect();
     actions(
         bus,
         found,

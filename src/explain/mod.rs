@@ -12,6 +12,7 @@ mod causes;
 mod decision;
 mod fate;
 mod filters;
+mod firings;
 mod handle;
 pub mod model;
 pub mod offline;

@@ -269,6 +269,8 @@ pub enum Code {
     Reset,
     /// It waited, and an operator had it forgotten.
     Cleared,
+    /// It waited for so long that it was parked as a dead letter.
+    Parked,
     /// It waited, and the sensor was changed or removed.
     PlanChanged,
     /// It repeats an event that was seen before.

@@ -5,17 +5,19 @@
 //! their events are passed over. Repeated events are known from their outcomes, so that the
 //! window of event ids need not be read back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tripline_bus::{Bus, Log, Stored};
-use tripline_event::{Event, EventKey, EventsRecord, ObjectName, Outcome, OutcomeKind, Position};
+use tripline_event::{
+    Event, EventKey, EventsRecord, ObjectName, Outcome, OutcomeKind, Position, TriggerName,
+};
 use tripline_sensors::evaluator::{
     Account, Decisions, Evaluator, Off, Plan, Recorder, Sensor, State,
 };
 
-use super::{Context, ExplainError};
+use super::{Context, ExplainError, firings};
 use crate::engine::catch_up::{CatchUp, CaughtUp};
 use crate::engine::checkpoint::Manifest;
 use crate::engine::definitions::CompiledSensor;
@@ -26,6 +28,8 @@ use crate::index::{Page, Reader};
 use crate::query::QueryError;
 use crate::query::scan::{Needles, escaped, extent};
 
+/// So many records are evaluated again without looking for a shorter way.
+const SOON: u64 = 2_000;
 /// What the records of changes of plan have in their bytes.
 const PLAN_MARK: &str = r#""record":"plan""#;
 
@@ -124,6 +128,9 @@ pub(super) struct Past<'a> {
     wanted: Wanted,
     /// Repeated events behind the checkpoint: they are not decided upon.
     repeated: BTreeSet<Position>,
+    /// Triggers that are known to have fired at a record: they hold nothing after it, whatever
+    /// they were seen to hold before.
+    firings: BTreeMap<Position, Vec<TriggerName>>,
     complete: bool,
 }
 
@@ -166,6 +173,12 @@ impl<'a> Past<'a> {
     ) -> Result<Self, ExplainError> {
         let manifest = kept::before(cx.bus, position).await?;
         let first = extent(cx.bus, Log::Events).await?.first;
+        let from = manifest.as_ref().map(|manifest| manifest.watermark);
+        if position.sequence - from.map_or(0, |from| from.sequence) > SOON
+            && let Some(past) = Self::since_firing(cx, position, names, manifest.as_ref()).await?
+        {
+            return Ok(past);
+        }
         let (plan, state, repeated) = match &manifest {
             Some(manifest) => {
                 let mut state = State::new(manifest.watermark.origin());
@@ -184,6 +197,37 @@ impl<'a> Past<'a> {
         Ok(past)
     }
 
+    /// The same, told from when the triggers fired last; none where that says too little.
+    async fn since_firing(
+        cx: &'a Context<'a>,
+        position: Position,
+        names: &[ObjectName],
+        manifest: Option<&Manifest>,
+    ) -> Result<Option<Self>, ExplainError> {
+        let plan = plan_at(cx.bus, position).await?;
+        let plan = restricted(cx, plan.number, names).await?;
+        let Some(firings) = firings::latest(cx.bus, &plan, names, position).await? else {
+            return Ok(None);
+        };
+        let Some(first) = firings.first() else { return Ok(None) };
+        let kept = extent(cx.bus, Log::Events).await?.first;
+        let known = manifest.map_or(kept, |manifest| manifest.watermark.next());
+        if first < known {
+            return Ok(None);
+        }
+        let plan = plan_at(cx.bus, first.next()).await?.number;
+        let state =
+            State { watermark: first, log_time: firings.log_time, ..State::new(position.origin()) };
+        let repeated = match manifest {
+            Some(manifest) => repeated(cx.bus, manifest, position).await?,
+            None => BTreeSet::new(),
+        };
+        let mut past = Self::new(cx, plan, state, names, first.next(), repeated, true).await?;
+        past.firings = firings.by_cause;
+        past.run(position, |_: &Applied<'_, Off>| true).await?;
+        Ok(Some(past))
+    }
+
     async fn new(
         cx: &'a Context<'a>,
         plan: u64,
@@ -198,7 +242,8 @@ impl<'a> Past<'a> {
         let wanted = Wanted::new(None, evaluator.plan())?;
         let reader = Reader::new(cx.bus, Log::Events, wanted.handles(names)).await?.from(from);
         let names = names.to_vec();
-        Ok(Self { cx, names, evaluator, reader, wanted, repeated, complete })
+        let firings = BTreeMap::new();
+        Ok(Self { cx, names, evaluator, reader, wanted, repeated, firings, complete })
     }
 
     /// Whether everything that was held is known.
@@ -290,6 +335,10 @@ impl<'a> Past<'a> {
         let before = self.evaluator.state().log_time;
         let mut told = R::default();
         self.evaluator.apply(position, record, &mut told);
+        for trigger in self.firings.get(&position).into_iter().flatten() {
+            let sensor = trigger.sensor_name();
+            self.evaluator.state_mut().release(&sensor, &trigger.trigger);
+        }
         let evaluator = &self.evaluator;
         watch(&Applied { evaluator, position, record, told: &told, before })
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use tripline_event::Timestamp;
 
 use super::handles::Handle;
@@ -21,20 +22,20 @@ const HEADER: usize = 1 + 16;
 pub(super) struct Filter {
     /// The greatest time of all its records.
     pub newest: Timestamp,
-    bits: Vec<u8>,
+    bits: Bytes,
 }
 
 impl Filter {
     /// The filter of these handles.
     pub fn new(handles: &HashSet<Handle>, newest: Timestamp) -> Self {
         let bytes = (handles.len() * BITS).div_ceil(8).max(8);
-        let mut filter = Self { newest, bits: vec![0; bytes] };
+        let mut bits = vec![0; bytes];
         for handle in handles {
             for bit in probes(*handle, bytes) {
-                filter.bits[bit / 8] |= 1 << (bit % 8);
+                bits[bit / 8] |= 1 << (bit % 8);
             }
         }
-        filter
+        Self { newest, bits: bits.into() }
     }
 
     /// Whether the segment can hold the handle.
@@ -52,14 +53,15 @@ impl Filter {
     }
 
     /// Reads what [`Self::encode`] wrote; none where it is of another version, or damaged.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    pub fn decode(bytes: &Bytes) -> Option<Self> {
         let (version, rest) = bytes.split_first()?;
         let (newest, bits) = rest.split_first_chunk::<16>()?;
         if *version != VERSION || bits.is_empty() {
             return None;
         }
         let newest = Timestamp::from_nanosecond(i128::from_be_bytes(*newest)).ok()?;
-        Some(Self { newest, bits: bits.to_vec() })
+        // The bits stay where they are: they are looked at once.
+        Some(Self { newest, bits: bytes.slice(HEADER..) })
     }
 }
 
@@ -103,10 +105,10 @@ mod tests {
     #[test]
     fn a_filter_reads_back_and_anything_else_is_none() {
         let (_, filter) = filter(50);
-        let bytes = filter.encode();
+        let bytes = Bytes::from(filter.encode());
         assert_eq!(Filter::decode(&bytes), Some(filter));
-        for wrong in [&[][..], &[2; 40], &bytes[..17]] {
-            assert_eq!(Filter::decode(wrong), None);
+        for wrong in [Bytes::new(), Bytes::from(vec![2; 40]), bytes.slice(..17)] {
+            assert_eq!(Filter::decode(&wrong), None);
         }
     }
 }

@@ -121,7 +121,7 @@ async fn a_rate_limit_a_pause_and_a_suspended_sensor_are_told() {
         .says(
             "b-2",
             Code::RateLimited,
-            &["trigger submit starts 1 in 1h00m at most", "`rateLimit`"],
+            &["trigger submit starts no action until 2026-11-21T04:00:00Z", "`rateLimit`"],
         )
         .await;
 
@@ -200,6 +200,41 @@ async fn superseded_frozen_overlapping_and_broken_circuits_are_told_from_their_r
         world.bus.append(Log::Outcomes, vec![Append { dedup: None, record }]).await.unwrap();
         world.says("b-1", code, &parts).await;
     }
+}
+
+fn with_trigger(trigger: &serde_json::Value) -> serde_json::Value {
+    let build = json!({"name": "build", "eventSourceName": "builds", "eventName": "completed"});
+    sensor("deploy", &json!({"dependencies": [build], "triggers": [trigger]}))
+}
+
+/// The executor's own rules, as it obeys them.
+#[tokio::test(start_paused = true)]
+async fn a_freeze_window_a_newer_action_and_a_broken_circuit_are_told_as_they_come_about() {
+    let trigger = json!({
+        "template": {"name": "submit", "log": {}},
+        "freeze": [{"name": "weekend", "from": "2026-11-21T00:00:00Z", "to": "2026-11-21T20:00:00Z"}],
+    });
+    let world = World::new(&[with_trigger(&trigger)]).await;
+    world.event("builds", "b-1", ANY).await;
+    while world.trigger("b-1").await.cause.code != Code::Frozen {
+        tokio::task::yield_now().await;
+    }
+    world.says("b-1", Code::Frozen, &["weekend", "2026-11-21T20:00:00Z"]).await;
+
+    let trigger = json!({
+        "template": {"name": "submit", "log": {}}, "maxInFlight": 1, "whenQueued": "latest",
+    });
+    let world = World::new(&[with_trigger(&trigger)]).await;
+    world.target_says(Says::Nothing);
+    for id in ["b-1", "b-2", "b-3"] {
+        world.event("builds", id, ANY).await;
+    }
+    while !world.trigger("b-2").await.actions[0].closed {
+        let next = world.bus.extent(Log::Outcomes).await.unwrap().next;
+        world.bus.wait(Log::Outcomes, next).await.unwrap();
+    }
+    let newest = world.trigger("b-3").await.actions[0].id.to_string();
+    world.says("b-2", Code::Superseded, &["superseded by action", &newest]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -93,6 +93,17 @@ async fn what_an_operator_cleared_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_parked_is_told() {
+    let world = World::new(&[join(&submit())]).await;
+    let position = world.event("builds", "b-1", ANY).await;
+    let sensor = ObjectName::new("ci", "deploy");
+    let dependency = Some("build".to_owned());
+    let through = Some(position);
+    world.append(EventsRecord::Clear { sensor, dependency, at: start(), through }).await;
+    world.says("b-1", Code::Parked, &["was parked", "tripline dlq list --cause parked"]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_changed_sensor_forgets_and_that_is_told() {
     let world = World::new(&[join(&submit())]).await;
     world.event("builds", "b-1", ANY).await;
@@ -120,5 +131,5 @@ async fn what_was_held_before_a_restart_is_known() {
     assert!(event.complete);
     let trigger = world.trigger("b-1").await;
     assert!(trigger.fired, "{trigger:?}");
-    world.says("a-1", Code::Succeeded, &["held until `approval", "then"]).await;
+    world.says("a-1", Code::Succeeded, &["held until `build` came", "then"]).await;
 }

@@ -5,6 +5,7 @@ mod filters;
 mod held;
 mod looking;
 mod offline;
+mod past;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -26,7 +27,7 @@ use tripline_triggers::executor::{Kinds, Limits, Unobserved};
 use tripline_triggers::{Attempt, BoxFuture, Trigger, TriggerError};
 
 use super::{Answer, Code, Context, EventView, Explanation, Live, Question, TriggerView};
-use crate::control::api::QueueStatus;
+use crate::control::api::{Held, QueueStatus};
 use crate::engine::definitions::Definitions;
 use crate::engine::driver::CheckpointEvery;
 use crate::engine::ingest::RandomIds;
@@ -222,6 +223,12 @@ impl World {
             oldest: of.oldest_decided_at,
             last_error: of.last_error,
             paused: of.paused,
+            hold: of.hold.map(|hold| Held {
+                cause: hold.cause.as_str().to_owned(),
+                until: hold.until,
+                reason: hold.reason,
+                by: hold.by,
+            }),
         });
         let evaluated = self.engine.progress.borrow().evaluated;
         let live = Some(Live { evaluated, queues: queues.collect() });
