@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
-use tripline_bus::{Bus, Revision, WriteError};
-use tripline_event::{Clock, FORMAT, Timestamp};
+use tripline_bus::{Append, Bus, Log, Revision, WriteError};
+use tripline_event::{Clock, FORMAT, Outcome, OutcomeKind, Timestamp};
 use tripline_triggers::executor::{Executor, Scope};
 
 use crate::control::{Paused, scope};
@@ -141,6 +141,22 @@ impl Pauses {
         }
     }
 
+    /// A pause that ended by itself is written down as one that somebody took back.
+    async fn note_end(&self, scope: &str, at: Timestamp) {
+        let kind = OutcomeKind::Operator {
+            who: "tripline".to_owned(),
+            did: "resume".to_owned(),
+            subject: scope.to_owned(),
+            reason: Some("the time of the pause is over".to_owned()),
+            count: None,
+        };
+        let record = Outcome { at, correlation: None, kind }.encode();
+        let append = Append { dedup: None, record };
+        if let Err(error) = self.bus.append(Log::Outcomes, vec![append]).await {
+            tracing::warn!(%error, scope, "the end of the pause could not be written down");
+        }
+    }
+
     async fn end_due(&self, now: Timestamp) {
         let due: Vec<String> = {
             let state = self.state.lock().await;
@@ -152,7 +168,10 @@ impl Pauses {
                 continue;
             };
             match self.resume(&scope).await {
-                Ok(_) => tracing::info!(scope = text, "the time of the pause is over: resumed"),
+                Ok(_) => {
+                    tracing::info!(scope = text, "the time of the pause is over: resumed");
+                    self.note_end(&text, now).await;
+                }
                 Err(error) => {
                     tracing::warn!(%error, scope = text, "the pause could not be ended; it is tried again")
                 }

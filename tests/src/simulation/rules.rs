@@ -204,10 +204,13 @@ fn drops(
         let right = match cause {
             DropCause::Superseded => {
                 at_work.superseded += 1;
-                let newer = by.as_ref().and_then(|by| places.get(by)).map(|&by| &actions[by]);
+                let newer = by.as_ref().and_then(|by| places.get(by)).copied();
                 let action = &actions[place];
-                let newer_in_lane = newer
-                    .is_some_and(|newer| lane(newer) == lane(action) && newer.cause > action.cause);
+                // One event may complete a condition twice.
+                let newer_in_lane = newer.is_some_and(|newer| {
+                    let other = &actions[newer];
+                    lane(other) == lane(action) && (other.cause, newer) > (action.cause, place)
+                });
                 newer_in_lane && (!known || written.is_latest(trigger))
             }
             DropCause::Overlap => {

@@ -44,7 +44,10 @@ impl Core {
             self.recorder.record(&self.attempted(&waiting)).await;
             waiting.on_record = true;
         }
-        let outcomes_from = self.outcomes_from(&policy).await;
+        let outcomes_from = match creates_workflow(&rendered) {
+            true => self.outcomes_from(&policy).await,
+            false => None,
+        };
         if let Some(limit) = policy.rate {
             self.wait_for_rate(queue, limit).await;
         }
@@ -302,6 +305,12 @@ impl Core {
 
 fn closing(queue: QueueId, waiting: &Waiting) -> Closing {
     Closing { queue, position: waiting.position, action: Arc::clone(&waiting.action) }
+}
+
+/// Whether the action makes a workflow, whose phases will be told, and does not change one.
+fn creates_workflow(rendered: &RenderedAction) -> bool {
+    let operation = rendered.config["operation"].as_str().unwrap_or_default();
+    ["", "submit", "submit-from", "resubmit"].contains(&operation)
 }
 
 /// What the target was given to do is not over when the target has taken it.

@@ -2,6 +2,7 @@
 //! I/O, no clock.
 
 use std::collections::HashSet;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -147,15 +148,14 @@ impl Queue {
         let mut passed: HashSet<Lane> = HashSet::new();
         let mut after = None;
         loop {
-            let next = match after {
-                None => self.ready.first_key_value(),
-                Some(after) => {
-                    let after = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
-                    self.ready.range(after).next()
-                }
-            };
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let next = self.ready.range_mut((from, Bound::Unbounded)).next();
             let Some((&position, waiting)) = next else { return };
             after = Some(position);
+            if waiting.target.is_none() {
+                waiting.target = Some((around.target_of)(waiting));
+            }
+            let Some(waiting) = self.ready.get(&position) else { return };
             let verdict = self.judge(waiting, &mut around, &passed);
             match verdict {
                 Verdict::Start(target) => {
