@@ -53,6 +53,7 @@ pub fn first_without(extent: Extent, millionths: u64) -> Position {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use tripline_bus::Append;
     use tripline_bus::embedded::{EmbeddedBus, OpenOptions};
@@ -120,6 +121,7 @@ mod tests {
         let needed = |events| Needed { events, actions: actions.next, outcomes: outcomes.next };
         // All of it is needed but for the first ten.
         let tenth = Position { sequence: events.first.sequence + 10, ..events.first };
+        let before = bus.fill();
         trim(&bus, needed(tenth), now).await.unwrap();
         assert_eq!(extent(Log::Events).await.first, tenth);
         let share = |before: Extent, after: Extent| {
@@ -128,9 +130,15 @@ mod tests {
         };
         let gone = share(actions, extent(Log::Actions).await);
         assert!((20..=50).contains(&gone), "{gone} % of ACTIONS");
+        looked_at_again(&*bus, before).await;
         // Nothing is needed; then there is room, and what is left stays.
-        while surplus_known(&*bus).await > 0 {
+        loop {
+            let before = bus.fill();
+            if surplus(&*bus).await.unwrap() == 0 {
+                break;
+            }
             trim(&bus, needed(events.next), now).await.unwrap();
+            looked_at_again(&*bus, before).await;
         }
         let kept = extent(Log::Events).await;
         let gone = share(events, kept);
@@ -139,9 +147,13 @@ mod tests {
         assert_eq!(extent(Log::Events).await, kept);
     }
 
-    /// How full a store is is taken for known for a second.
-    async fn surplus_known(bus: &dyn Bus) -> u64 {
-        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-        surplus(bus).await.unwrap()
+    /// How full a store is is taken for known for a moment.
+    async fn looked_at_again(bus: &dyn Bus, before: Option<Fill>) {
+        let again = async {
+            while bus.fill() == before {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), again).await.unwrap();
     }
 }
