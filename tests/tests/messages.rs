@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tripline_testbed::{
-    AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, KubeApi, Moto, Nats, Proxy, PubSub,
-    Toxiproxy,
+    AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, ElasticMq, KubeApi, Moto, Nats, Proxy,
+    PubSub, Toxiproxy,
 };
 use tripline_tests::clients::Clients;
 use tripline_tests::daemon::{Daemon, Place};
@@ -31,8 +31,12 @@ const WAYS: [&str; 3] = ["sqs", "sns", "pubsub"];
 /// The servers, and where daemons reach them.
 struct Servers {
     moto: Moto,
+    /// The FIFO queue is here: it still knows a deduplication id when the message is deleted, as
+    /// the real service does. moto does not.
+    elasticmq: ElasticMq,
     pubsub: PubSub,
     aws: String,
+    fifo: String,
     google: String,
 }
 
@@ -40,7 +44,9 @@ impl Servers {
     fn start() -> anyhow::Result<Self> {
         let (moto, pubsub) = (Moto::start()?, PubSub::start()?);
         let (aws, google) = (moto.endpoint(), format!("http://{}", pubsub.host()));
-        let servers = Self { moto, pubsub, aws, google };
+        let elasticmq = ElasticMq::start()?;
+        let fifo = elasticmq.endpoint();
+        let servers = Self { moto, elasticmq, pubsub, aws, fifo, google };
         servers.furnish()?;
         Ok(servers)
     }
@@ -49,7 +55,7 @@ impl Servers {
     fn furnish(&self) -> anyhow::Result<()> {
         self.boto3(
             "
-sqs.create_queue(QueueName='builds.fifo', Attributes=dict(FifoQueue='true'))
+fifo.create_queue(QueueName='builds.fifo', Attributes=dict(FifoQueue='true'))
 url = sqs.create_queue(QueueName='of-topic')['QueueUrl']
 arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=['All'])['Attributes']['QueueArn']
 topic = sns.create_topic(Name='builds')['TopicArn']
@@ -61,7 +67,9 @@ sns.subscribe(TopicArn=topic, Protocol='sqs', Endpoint=arn)",
 
     fn boto3(&self, program: &str) -> anyhow::Result<()> {
         let program = format!(
-            "import boto3\nsqs = boto3.client('sqs')\nsns = boto3.client('sns')\n{program}"
+            "import boto3\nsqs = boto3.client('sqs')\nsns = boto3.client('sns')\n\
+             fifo = boto3.client('sqs', endpoint_url='{}')\n{program}",
+            self.elasticmq.endpoint()
         );
         let output = self.moto.boto3().args(["-c", &program]).output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -70,7 +78,7 @@ sns.subscribe(TopicArn=topic, Protocol='sqs', Endpoint=arn)",
 
     /// A sensor that sends each build on by all ways.
     fn sender(&self) -> String {
-        let Self { aws, google, .. } = self;
+        let Self { aws, fifo, google, .. } = self;
         let project = self.pubsub.project();
         let keys =
             "accessKey: {name: aws, key: access}\n          secretKey: {name: aws, key: secret}";
@@ -91,7 +99,7 @@ sns.subscribe(TopicArn=topic, Protocol='sqs', Endpoint=arn)",
             trigger(
                 "sqs",
                 format!(
-                    "sqs:\n          queue: builds.fifo\n          region: {AWS_REGION}\n          endpoint: {aws}\n          {keys}"
+                    "sqs:\n          queue: builds.fifo\n          region: {AWS_REGION}\n          endpoint: {fifo}\n          {keys}"
                 ),
             ),
             trigger(
@@ -124,16 +132,23 @@ spec:
 
     /// The event sources at the other ends of all ways, each with a sensor that submits.
     fn receiver(&self) -> String {
-        let Self { aws, google, .. } = self;
+        let Self { aws, fifo, google, .. } = self;
         let project = self.pubsub.project();
         let keys = format!(
-            "region: {AWS_REGION}\n      endpoint: {aws}\n      waitTimeSeconds: 1\n      accessKey: {{name: aws, key: access}}\n      secretKey: {{name: aws, key: secret}}"
+            "region: {AWS_REGION}\n      waitTimeSeconds: 1\n      accessKey: {{name: aws, key: access}}\n      secretKey: {{name: aws, key: secret}}"
         );
         let sources = [
-            ("sqs", format!("sqs:\n    build:\n      queue: builds.fifo\n      {keys}")),
+            (
+                "sqs",
+                format!(
+                    "sqs:\n    build:\n      queue: builds.fifo\n      endpoint: {fifo}\n      {keys}"
+                ),
+            ),
             (
                 "sns",
-                format!("sqs:\n    build:\n      queue: of-topic\n      unwrap: sns\n      {keys}"),
+                format!(
+                    "sqs:\n    build:\n      queue: of-topic\n      endpoint: {aws}\n      unwrap: sns\n      {keys}"
+                ),
             ),
             (
                 "pubsub",
@@ -339,10 +354,10 @@ fn found_posts(place: &Place) -> anyhow::Result<usize> {
     Ok(found(place)?.get("posts").map_or(0, |all| all.values().sum()))
 }
 
-/// Both servers, behind a proxy that can be cut.
+/// The servers, each behind a proxy that can be cut.
 struct Cut {
     servers: Servers,
-    proxies: [Proxy; 2],
+    proxies: [Proxy; 3],
     _toxiproxy: Toxiproxy,
 }
 
@@ -350,19 +365,26 @@ impl Cut {
     fn start() -> anyhow::Result<Self> {
         let mut servers = Servers::start()?;
         let toxiproxy = Toxiproxy::start()?;
-        let proxies =
-            [toxiproxy.proxy(servers.moto.address())?, toxiproxy.proxy(servers.pubsub.address())?];
+        let proxies = [
+            toxiproxy.proxy(servers.moto.address())?,
+            toxiproxy.proxy(servers.pubsub.address())?,
+            toxiproxy.proxy(servers.elasticmq.address())?,
+        ];
         servers.aws = format!("http://{}", proxies[0].address());
         servers.google = format!("http://{}", proxies[1].address());
+        servers.fifo = format!("http://{}", proxies[2].address());
         Ok(Self { servers, proxies, _toxiproxy: toxiproxy })
     }
 
-    /// Both servers are killed, and come back without what they held.
+    /// moto and Pub/Sub are killed, and come back without what they held; ElasticMQ was only out
+    /// of reach.
     fn restart(&mut self) -> anyhow::Result<()> {
         let Self { servers, proxies, .. } = self;
         servers.moto.kill()?;
         servers.pubsub.kill()?;
         servers.moto.restart()?;
+        // By the trigger; more than once where an answer was lost.
+        servers.pubsub.others_published(10 * BATCH);
         servers.pubsub.restart()?;
         servers.furnish()?;
         proxies.iter().try_for_each(Proxy::restore)
@@ -445,14 +467,14 @@ spec:
     build: {{ queue: builds.fifo, region: {AWS_REGION}, endpoint: "{}", waitTimeSeconds: 1 }}
 ---
 "#,
-            servers.aws
+            servers.fifo
         )
     };
     place.write("sources.yaml", &(source("builds") + &source("nobody")))?;
     let daemon = place.spawn()?;
     servers.boto3(
-        "url = sqs.get_queue_url(QueueName='builds.fifo')['QueueUrl']\n\
-         sqs.send_message(QueueUrl=url, MessageBody='x', MessageGroupId='g', MessageDeduplicationId='1')",
+        "url = fifo.get_queue_url(QueueName='builds.fifo')['QueueUrl']\n\
+         fifo.send_message(QueueUrl=url, MessageBody='x', MessageGroupId='g', MessageDeduplicationId='1')",
     )?;
     let deadline = Instant::now() + SETTLE;
     loop {

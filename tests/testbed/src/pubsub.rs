@@ -122,6 +122,12 @@ impl PubSub {
         Ok(ids.lines().map(str::to_owned).collect())
     }
 
+    /// Somebody else has published so many messages: after [`Self::restart`] their ids are not
+    /// given again.
+    pub fn others_published(&self, count: usize) {
+        self.published.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
     fn client(&self, arguments: &[&str], input: &str) -> anyhow::Result<String> {
         let mut child = Command::new(&self.program)
             .args(arguments)
