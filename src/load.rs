@@ -254,6 +254,7 @@ impl Loader<'_> {
         }
     }
 
+    #[cfg(not(feature = "kubernetes"))]
     fn unsupported(&mut self, object: &Object, message: &str, help: &str) {
         let at = FieldPath::root().key("kind");
         self.refuse(

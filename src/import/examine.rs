@@ -10,6 +10,7 @@ use super::compatibility::{
     OF_SENSORS,
 };
 use super::pods;
+use super::ports;
 use super::report::{Finding, ObjectReport, Report, Topic, Verdict};
 use crate::codes;
 use crate::engine::definitions::Definitions;
@@ -34,10 +35,12 @@ pub fn examine(inputs: &[Input]) -> Report {
         }
     }
     let objects = tripline_config::load(inputs, load::KINDS).objects;
+    let mut ports = ports::findings(&objects);
     for object in objects.iter().filter(|object| MOVED.contains(&object.kind.as_str())) {
         let mut findings = found.remove(&object.title()).unwrap_or_default();
         findings.extend(differences(object));
         findings.extend(pods::findings(&object.kind, &object.value));
+        findings.extend(ports.remove(&object.title()).unwrap_or_default());
         findings.sort_by(|a, b| (a.topic, &a.field).cmp(&(b.topic, &b.field)));
         let verdict = findings.iter().map(|finding| finding.topic.verdict()).max();
         report.objects.push(ObjectReport {
@@ -100,12 +103,33 @@ fn differences(object: &Object) -> Vec<Finding> {
     for (what, fields) in rows {
         found.extend(fields(&object.value).iter().map(|field| of_row(what, field)));
     }
+    found.extend(kinds(object));
     match object.kind.as_str() {
         "Sensor" => found.extend(tried_once(&object.value)),
         "EventBus" => found.extend(stream_limits(&object.value)),
         _ => {}
     }
     found
+}
+
+/// Kinds of event sources and triggers that differ, by the rows of the page.
+fn kinds(object: &Object) -> Vec<Finding> {
+    let spec = object.value.get("spec").and_then(Value::as_object);
+    let mut used: Vec<(String, String)> = Vec::new();
+    if object.kind == "EventSource" {
+        let kinds = spec.into_iter().flat_map(|spec| spec.keys());
+        used.extend(kinds.map(|kind| (format!("event source `{kind}`"), format!("spec.{kind}"))));
+    }
+    let triggers = spec.and_then(|spec| spec.get("triggers")).and_then(Value::as_array);
+    for (index, trigger) in triggers.into_iter().flatten().enumerate() {
+        let template = trigger.get("template").and_then(Value::as_object);
+        used.extend(template.into_iter().flat_map(|template| template.keys()).map(|kind| {
+            (format!("trigger `{kind}`"), format!("spec.triggers[{index}].template.{kind}"))
+        }));
+    }
+    let differs = |what: &str| compatibility::row(what).is_some_and(|row| row.state == "differs");
+    let used = used.into_iter().filter(|(what, _)| differs(what));
+    used.map(|(what, field)| of_row(&what, &field)).collect()
 }
 
 /// Argo Events' default is one attempt.

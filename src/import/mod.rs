@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod compatibility;
 pub mod examine;
 pub mod pods;
+pub mod ports;
 pub mod report;
 
 #[cfg(test)]

@@ -185,11 +185,31 @@ fn event_sources_whose_ports_clash_are_named() {
         examine(&[Input::text("argo.yaml", yaml)])
     };
     let report = both("80");
-    assert_eq!(report.objects[1].verdict, Verdict::ToDo, "{report:#?}");
-    let finding = &report.objects[1].findings[0];
-    assert_eq!(finding.topic, Topic::Ports);
-    assert!(finding.what.contains("ci/one/e"), "{finding:?}");
+    for (object, other) in report.objects.iter().zip(["ci/two", "ci/one"]) {
+        assert_eq!(object.verdict, Verdict::ToDo, "{report:#?}");
+        let finding = &object.findings[0];
+        assert_eq!((finding.topic, finding.field.as_str()), (Topic::Ports, "spec.webhook.e"));
+        assert!(finding.what.contains(&format!("is also that of {other}")), "{finding:?}");
+    }
+    let advice = report.objects[0].findings[0].advice.as_deref();
+    assert!(advice.is_some_and(|text| text.contains("`/ci/one/a`")), "{report:#?}");
     assert!(!report.is_ready() && both("81").is_ready());
+}
+
+/// A kind that the page says differs is told wherever it is used.
+#[test]
+fn a_kind_that_differs_says_how() {
+    let differs: Vec<_> = rows()
+        .into_iter()
+        .filter(|row| row.state == "differs" && row.what.starts_with("event source `"))
+        .collect();
+    for row in differs {
+        let kind = row.what.trim_start_matches("event source `").trim_end_matches('`');
+        let report = of("EventSource", &format!("{{{kind}: {{e: {{}}}}}}"));
+        let field = format!("spec.{kind}");
+        let found = report.findings.iter().find(|finding| finding.field == field);
+        assert!(found.is_some_and(|of| of.topic == Topic::Differs), "{report:#?}");
+    }
 }
 
 #[test]
@@ -250,7 +270,9 @@ fn each_row_of_the_page_that_differs_is_looked_for() {
     let rows: Vec<_> = rows().into_iter().filter(|row| row.state == "differs").collect();
     assert!(rows.len() >= 10, "{rows:?}");
     for row in &rows {
-        assert!(known.contains(&row.what.as_str()), "nobody looks for {}", row.what);
+        // Kinds are found by themselves.
+        let is_kind = ["event source `", "trigger `"].iter().any(|of| row.what.starts_with(of));
+        assert!(is_kind || known.contains(&row.what.as_str()), "nobody looks for {}", row.what);
         assert!(!row.notes.is_empty() && !row.notes.contains("]("), "{row:?}");
     }
     for what in known {

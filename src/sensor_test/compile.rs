@@ -12,11 +12,11 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use tripline_config::{
-    Dialect, FieldPath, Input, KnownKind, Object, Place, Problem, Severity, decode,
+    Diagnostic, Dialect, FieldPath, Input, KnownKind, Object, Place, Problem, Severity, decode,
 };
 use tripline_event::{Event, EventKey, EventsRecord, ObjectName};
 use tripline_schedules::duration::{self, Units};
-use tripline_sensors::evaluator::{Plan, Sensor};
+use tripline_sensors::evaluator::{Dependency, Plan, Sensor};
 use tripline_sensors::expr::SourceFilter;
 use tripline_sensors::set::Destination;
 
@@ -44,6 +44,8 @@ pub struct Suite {
     pub sources: Arc<Sources>,
     /// What is tested.
     pub cases: Vec<Case>,
+    /// The files beside it that events were read from.
+    pub files: BTreeSet<String>,
 }
 
 /// The kind.
@@ -66,6 +68,13 @@ pub fn suites(inputs: &[Input], configuration: &mut Configuration) -> Vec<Suite>
         configuration.diagnostics.extend(found);
         suites.extend(suite.filter(|_| !refused && !object.broken));
     }
+    // They are no objects, and were not meant to be.
+    let is_data = |of: &Diagnostic| {
+        let file = of.place.file.as_ref();
+        of.code == tripline_config::codes::NOT_AN_OBJECT
+            && suites.iter().any(|suite: &Suite| suite.files.contains(file))
+    };
+    configuration.diagnostics.retain(|diagnostic| !is_data(diagnostic));
     configuration.diagnostics.sort();
     configuration.diagnostics.dedup();
     suites
@@ -106,15 +115,18 @@ fn suite(
         sensors: &sensors,
         sources,
         zone: TimeZone::UTC,
+        files: BTreeSet::new(),
         problems: &mut problems,
     };
     let cases = compiler.cases();
+    let files = compiler.files;
     let suite = Suite {
         name: object.name.clone(),
         schedules: schedules.collect(),
         plan: Arc::new(Plan::new(1, sensors)),
         sources: Arc::clone(sources),
         cases,
+        files,
     };
     (Some(suite), problems)
 }
@@ -180,6 +192,8 @@ struct Compiler<'a> {
     sensors: &'a [Arc<Sensor>],
     sources: &'a Sources,
     zone: TimeZone,
+    /// Files that events were read from.
+    files: BTreeSet<String>,
     problems: &'a mut Vec<Problem>,
 }
 
@@ -361,7 +375,14 @@ impl Compiler<'_> {
                 &[namespace, source, event] => {
                     return Some(EventKey::new(namespace, source, event));
                 }
-                _ => all().filter(|one| *one.name == *name).map(|one| &one.key).collect(),
+                _ => {
+                    let of_name = |one: &&Dependency| *one.name == *name;
+                    let found: BTreeSet<_> = all().filter(of_name).map(|one| &one.key).collect();
+                    match found.is_empty() {
+                        true => all().map(|one| &one.key).filter(|key| key.name == name).collect(),
+                        false => found,
+                    }
+                }
             },
             None => {
                 let is_own = |key: &EventKey| {
@@ -382,7 +403,7 @@ impl Compiler<'_> {
         let message = match (name, found.is_empty()) {
             (None, _) => "which `event` comes in must be said".to_owned(),
             (Some(name), true) => format!("`{name}` is no event: expected source/event"),
-            (Some(name), false) => format!("`{name}` is a dependency on several events"),
+            (Some(name), false) => format!("`{name}` names several events"),
         };
         self.error_with(at.key("event"), message, help);
         None
@@ -436,6 +457,7 @@ impl Compiler<'_> {
     fn file(&mut self, name: &str, at: &FieldPath) -> Option<FileData> {
         let beside = Path::new(&*self.object.place.file).parent().unwrap_or(Path::new(""));
         let path = beside.join(name);
+        self.files.insert(path.display().to_string());
         match read(&path) {
             Ok(bytes) => match EventsRecord::decode(&bytes) {
                 Ok(EventsRecord::Event(event)) => Some(FileData::Event(Box::new(event))),

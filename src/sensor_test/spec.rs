@@ -72,7 +72,7 @@ pub struct StepSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advance: Option<String>,
     /// Which event comes in: `source/event`, `namespace/source/event`, the name of a
-    /// dependency, or a name of `events`. It may be left out where the sensors wait for
+    /// dependency or of its event, or a name of `events`. It may be left out where the sensors wait for
     /// one event alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,

@@ -27,7 +27,7 @@ spec:
                 entrypoint: main
                 arguments: {parameters: [{name: sha, value: x}, {name: id, value: x}]}
           parameters:
-            - {src: {dependencyName: build, dataKey: body.sha}, dest: spec.arguments.parameters.0.value}
+            - {src: {dependencyName: build, dataKey: body.sha, value: none}, dest: spec.arguments.parameters.0.value}
             - {src: {dependencyName: build, contextKey: correlationid}, dest: spec.arguments.parameters.1.value}
 ---
 apiVersion: argoproj.io/v1alpha1
@@ -145,14 +145,14 @@ fn what_is_rendered_is_compared() {
         r#"
     - name: wrong
       given: [{body: {action: completed, sha: 4f2a}}]
-      expect: {parameters: {sha: other, no: x}, object: {spec: {entrypoint: end}, spec.none: 1}}
+      expect: {parameters: {sha: other, nope: x}, object: {spec: {entrypoint: end}, spec.none: 1}}
 "#,
     );
     for expected in [
         "expected  something fires once",
         "got       submit fires with other values",
         "parameters.sha\n      expected  \"other\"\n      got       \"4f2a\"",
-        "parameters.no\n      expected  \"x\"\n      got       nothing",
+        "parameters.nope\n      expected  \"x\"\n      got       nothing",
         "object.spec.entrypoint\n      expected  \"end\"\n      got       \"main\"",
         "object.spec.none",
     ] {
@@ -281,7 +281,7 @@ fn what_cannot_be_rendered_is_a_dead_letter_that_is_expected_or_a_failure() {
     let text = fail("deploy", &format!("    - {{name: x, {given}, expect: submit}}\n"));
     assert!(text.contains("submit is a dead letter: loop"), "{text}");
     fail("deploy", &format!("    - {{name: x, {given}, expect: 1}}\n"));
-    pass("deploy", &format!("    - {{name: x, {given}, expect: {{deadLetter: 30 hops}}}}\n"));
+    pass("deploy", &format!("    - {{name: x, {given}, expect: {{deadLetter: 31 hops}}}}\n"));
     fail(
         "deploy",
         "    - {name: x, given: [{body: {action: completed}}], expect: {deadLetter: hops}}\n",
@@ -340,7 +340,8 @@ spec:
         assert!(result.passed, "{}", report::failed(&result));
     }
     write("test.yaml", &test.replace("build.json", "none.json"));
-    let text = Tests::load(&inputs()).diagnostics[0].to_string();
+    let found = Tests::load(&inputs()).diagnostics;
+    let text = found.iter().find(|of| of.is_error()).unwrap().to_string();
     assert!(text.contains("none.json cannot be read") && text.contains("test.yaml:8:"), "{text}");
 }
 
@@ -370,10 +371,10 @@ fn each_mistake_of_a_test_has_its_place() {
         ("deploy", "{name: x, given: [{body: 1, data: 1}], expect: 1}", "exclude each other"),
         ("deploy", "{name: x, given: [{at: noon}], expect: 1}", "`noon` is no time"),
         ("deploy", "{name: x, given: [{advance: -1h}], expect: 1}", "time does not go back"),
-        ("deploy", "{name: x, given: [{body: 1}], expect: {because: y}}", "`because` says why"),
+        ("deploy", "{name: x, given: [{body: 1}], expect: {because: why}}", "`because` says why"),
         (
             "deploy",
-            "{name: x, given: [{body: 1}], expect: {times: 0, target: y}}",
+            "{name: x, given: [{body: 1}], expect: {times: 0, target: prod}}",
             "what never fires",
         ),
         ("deploy", "{name: x, given: [{body: 1}], expect: true}", "expected"),
