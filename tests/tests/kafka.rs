@@ -2,6 +2,7 @@
 //! and nothing is lost or doubled whoever is killed or cut off, or joins the group.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use tripline::control::api::Status;
 use tripline_testbed::{Kafka, Nats, Toxiproxy};
 use tripline_tests::daemon::{Daemon, Place, SOON};
+use tripline_tests::docs::Page;
 use tripline_tests::kafka::{Read, Topic};
 use tripline_tests::resources::workflow_sensor;
 use tripline_tests::set_checker::{Delivery, Sent, Times, check};
@@ -272,5 +274,42 @@ async fn a_second_daemon_in_the_group_takes_its_part_and_nothing_twice() -> anyh
     left.settled(SETTLE).await?;
     second.settled(SETTLE).await?;
     produced.check(&found, Times::Once)?;
+    Ok(())
+}
+
+/// The event source and the sensor of the page, as they stand there but for the brokers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_page_shows_takes_messages_in_and_sends_them_on() -> anyhow::Result<()> {
+    let kafka = Kafka::start()?;
+    let brokers = kafka.brokers();
+    let builds = Topic::create(&brokers, "builds", 1).await?;
+    let deployments = Topic::create(&brokers, "deployments", 3).await?;
+    let place = Place::new()?;
+    let page = Page::read(Path::new("docs/kafka.md"))?;
+    let blocks = page.blocks();
+    let shown = |what: &str| {
+        let mut all = blocks.iter().filter(|block| block.language == "yaml");
+        let found = all.find(|block| block.text.contains(what));
+        let text = found.with_context(|| format!("the page shows no {what}"))?.text.clone();
+        anyhow::Ok(text.replace("kafka-0:9092,kafka-1:9092", &brokers))
+    };
+    place.write("source.yaml", &shown("oldest: true")?)?;
+    place.write("sensor.yaml", &shown("kind: Sensor")?)?;
+    let daemon = place.start().await?;
+    builds.send([body(4711)].into_iter()).await?;
+    let deadline = Instant::now() + SOON;
+    let read = loop {
+        if let Some(read) = deployments.read()?.pop() {
+            break read;
+        }
+        ensure!(Instant::now() < deadline, "nothing is sent on:\n{}", daemon.stderr());
+    };
+    ensure!(read.value == r#"{"build":"b-4711"}"#, "{read:?}");
+    ensure!(read.header("x-correlation-id")? == "b-4711" && read.header("team")? == "platform");
+    let doctor = place.text(&["doctor", &place.yaml().display().to_string()])?;
+    for said in ["topic `builds` is there with 1 partitions", "topic `deployments` is there"] {
+        ensure!(doctor.contains(said), "{doctor}");
+    }
+    ensure!(daemon.stop().await?.status.success());
     Ok(())
 }

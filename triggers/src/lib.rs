@@ -21,9 +21,13 @@ pub mod kinds;
 mod label_policy;
 pub mod log;
 pub mod message_headers;
-#[cfg(all(
-    test,
-    any(feature = "kafka", feature = "nats", feature = "sqs", feature = "sns", feature = "pubsub")
+#[cfg(test)]
+#[cfg(any(
+    feature = "kafka",
+    feature = "nats",
+    feature = "sqs",
+    feature = "sns",
+    feature = "pubsub"
 ))]
 mod messages_testing;
 #[cfg(feature = "nats")]

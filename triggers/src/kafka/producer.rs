@@ -18,8 +18,8 @@ use super::config::KafkaConfig;
 pub const ATTEMPT: Duration = Duration::from_secs(20);
 /// How long one question may take.
 const CALL: Duration = Duration::from_secs(5);
-/// How long a topic that is new may be unknown to a broker.
-const NEW_TOPIC: Duration = Duration::from_secs(5);
+/// For such a part of an attempt a topic that is new may be unknown to a broker.
+const NEW_TOPIC: u32 = 4;
 /// The longest pause before a connection is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How many messages wait in one producer at most, and how many KiB.
@@ -68,7 +68,7 @@ impl Producer {
             .set("partitioner", "fnv1a_random")
             .set("compression.type", if config.compress == Some(true) { "snappy" } else { "none" })
             .set("message.timeout.ms", milliseconds(attempt))
-            .set("topic.metadata.propagation.max.ms", milliseconds(NEW_TOPIC))
+            .set("topic.metadata.propagation.max.ms", milliseconds(attempt / NEW_TOPIC))
             .set("reconnect.backoff.max.ms", milliseconds(LONGEST_PAUSE))
             .set("queue.buffering.max.messages", QUEUE_MESSAGES.to_string())
             .set("queue.buffering.max.kbytes", QUEUE_KIB.to_string())

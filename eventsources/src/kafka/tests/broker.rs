@@ -96,7 +96,9 @@ impl Topic {
     pub fn committed(&self, group: &str, partitions: i32) -> Vec<Option<i64>> {
         let consumer: BaseConsumer = config(&self.brokers).set("group.id", group).create().unwrap();
         let mut list = TopicPartitionList::new();
-        (0..partitions).for_each(|partition| drop(list.add_partition(&self.name, partition)));
+        for partition in 0..partitions {
+            list.add_partition(&self.name, partition);
+        }
         let found = consumer.committed_offsets(list, SOON).unwrap();
         let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
         found.elements().iter().map(|element| offset(element.offset())).collect()
