@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tripline_bus::{Append, Bus, Log};
 use tripline_event::{
-    Action, ActionId, Cause, Clock, CorrelationId, DeadLetter, DefinitionHash, DropCause, ObjectName,
-    Outcome, OutcomeKind, Position, Timestamp, TriggerName,
+    Action, ActionId, Cause, Clock, CorrelationId, DeadLetter, DefinitionHash, DropCause,
+    LetterEvent, ObjectName, Outcome, OutcomeKind, Position, Timestamp, TriggerName,
 };
 
 use super::item::Record;
@@ -207,9 +207,7 @@ async fn whole(
 ) -> Result<Result<Action, String>, QueryError> {
     let id = &note.id;
     let gone = |what: &str| {
-        Ok(Err(format!(
-            "{what}: publish its events again (`tripline dlq show {id}` has copies)"
-        )))
+        Ok(Err(format!("{what}: publish its events again (`tripline dlq show {id}` has copies)")))
     };
     let page = read(bus, Log::Outcomes, note.position, 1).await?;
     let stored = page.first().filter(|stored| stored.position == note.position);
@@ -221,11 +219,18 @@ async fn whole(
         return gone("the record of its action was trimmed");
     };
     let first = extent(bus, Log::Events).await?.first;
-    if action.events.iter().any(|event| event.position < first) {
-        if letter.events.iter().any(|copy| copy.event().is_none_or(|event| event.data.is_none())) {
+    let is_kept = |at: Position| at.incarnation == first.incarnation && at >= first;
+    if !action.events.iter().all(|event| is_kept(event.position)) {
+        let mut copies = letter.events.iter().map(LetterEvent::event);
+        if copies.all(|event| event.is_some_and(|event| event.data.is_some())) {
+            action.copies = letter.events;
+        } else if action
+            .events
+            .iter()
+            .any(|event| event.position.incarnation == first.incarnation && event.position < first)
+        {
             return gone("its events were trimmed, and the letter has no whole copies");
         }
-        action.copies = letter.events;
     }
     if let Some(in_force) = in_force {
         let sensor = action.trigger.sensor_name();

@@ -154,7 +154,8 @@ async fn an_unknown_id_and_a_trimmed_action_are_told_apart() {
     let next = logs.bus.extent(Log::Actions).await.unwrap().next;
     logs.bus.trim(Log::Actions, next).await.unwrap();
     let ids = ["nobody".to_owned(), action.id.0.clone()];
-    let answers = retry(logs.bus.as_ref(), &At(time("23:00:00")), "ada", &ids, false).await.unwrap();
+    let answers =
+        retry(logs.bus.as_ref(), &At(time("23:00:00")), "ada", &ids, false).await.unwrap();
     assert_eq!(answers[0].done, Done::Unknown);
     assert!(matches!(&answers[1].done, Done::Nothing(why) if why.contains("trimmed")));
     assert!(show(logs.bus.as_ref(), "nobody").await.unwrap().is_empty());
@@ -165,4 +166,44 @@ fn the_dedup_id_of_an_action_and_its_round_fits_every_bus() {
     let id = tripline_event::ActionId("0".repeat(32));
     assert!(dedup_id(&id, u32::MAX).len() <= tripline_bus::MAX_DEDUP_BYTES);
     assert_eq!(dedup_id(&id, 1), Bytes::from(format!("{id}/1")));
+}
+
+#[tokio::test]
+async fn a_letter_is_sent_back_whole_although_the_logs_were_trimmed() {
+    use tripline_event::{Envelope, LetterEvent};
+    let mut logs = Logs::new();
+    let event = logs.event("builds", "e-1", "build-1").await;
+    let action = logs.action("deploy", &[&event]).await;
+    let of = &action.events[0];
+    let letter = DeadLetter {
+        action: Some(action.id.clone()),
+        trigger: Some(action.trigger.clone()),
+        round: 0,
+        attempts: 1,
+        cause: Cause::Refused,
+        error: "422".into(),
+        events: vec![LetterEvent {
+            dependency: Some(of.dependency.clone()),
+            key: of.key.clone(),
+            id: of.id.clone(),
+            position: of.position,
+            data: serde_json::from_slice(event.data.as_deref().unwrap_or(b"{}")).unwrap(),
+            raw: None,
+            envelope: Some(Box::new(Envelope::of(&event))),
+        }],
+        record: Some(Box::new(action.clone())),
+        sensor: None,
+    };
+    logs.outcome(None, OutcomeKind::DeadLettered(Box::new(letter))).await;
+    for log in [Log::Events, Log::Actions] {
+        let end = logs.bus.extent(log).await.unwrap().next;
+        logs.bus.trim(log, end).await.unwrap();
+    }
+    let ids = [action.id.0.clone()];
+    let now = At(time("23:00:00"));
+    let answers = retry(logs.bus.as_ref(), &now, "ada", &ids, false).await.unwrap();
+    let Done::Retried { round: 1, position } = answers[0].done else { panic!("{answers:?}") };
+    let page = logs.bus.read(Log::Actions, position, 1).await.unwrap();
+    let again = Action::decode(&page[0].record).unwrap();
+    assert_eq!((again.round, again.copies[0].event()), (1, Some(event)));
 }
