@@ -71,6 +71,7 @@ async fn tls_is_spoken_with_a_certificate_of_one_s_own() {
         required: true,
         ca: Some(authority.certificate()),
         identity: Some((client.certificate, client.key)),
+        any_server: false,
     };
     works(&OpenOptions { tls: tls.clone(), ..options.clone() }).await;
     for tls in [Tls { ca: None, ..tls.clone() }, Tls { identity: None, ..tls }] {
