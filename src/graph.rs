@@ -47,7 +47,12 @@ fn triggers(compiled: &CompiledSensor) -> Vec<GraphTrigger> {
     triggers.collect()
 }
 
-/// Where a trigger acts: the local target, or a host.
+/// What a message is sent to, as an outcome says it.
+fn named(what: &str, config: &Value, field: &str) -> String {
+    format!("{what} {}", config.get(field).and_then(Value::as_str).unwrap_or_default())
+}
+
+/// Where a trigger acts: the local target, a host, or what a message is sent to.
 fn target(kind: &str, config: &Value) -> String {
     match kind {
         "http" => {
@@ -58,6 +63,31 @@ fn target(kind: &str, config: &Value) -> String {
             authority.rsplit('@').next().unwrap_or_default().to_owned()
         }
         "log" => "log".to_owned(),
+        "nats" => named("subject", config, "subject"),
+        "kafka" => named("topic", config, "topic"),
+        "pubSub" => named("topic", config, "topic"),
+        "sns" => named("topic", config, "topicArn"),
+        "sqs" => named("queue", config, "queue"),
         _ => crate::daemon::LOCAL_TARGET.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::target;
+
+    #[test]
+    fn a_trigger_acts_on_a_host_on_what_it_sends_to_or_on_the_local_target() {
+        for (kind, config, expected) in [
+            ("http", json!({"url": "https://user:secret@chat.example.com/x"}), "chat.example.com"),
+            ("nats", json!({"url": "nats://nats", "subject": "builds.done"}), "subject builds.done"),
+            ("kafka", json!({"topic": "builds"}), "topic builds"),
+            ("sqs", json!({"queue": "builds"}), "queue builds"),
+            ("argoWorkflow", json!({}), "local"),
+        ] {
+            assert_eq!(target(kind, &config), expected);
+        }
     }
 }
