@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::ensure;
 use tripline_testbed::{KubeApi, Nats, NatsConfig};
 use tripline_tests::daemon::{Daemon, Place, SOON};
+use tripline_tests::load::post;
+use tripline_tests::resources;
 use tripline_tests::tenant::{Tenant, first_parameter, sensor};
 use tripline_tests::upstreams::{Upstream, Upstreams, steps};
 
@@ -148,4 +150,116 @@ async fn three_hops_are_one_timeline_from_any_of_its_ids() -> anyhow::Result<()>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_hops_are_one_timeline_over_jetstream() -> anyhow::Result<()> {
     three_hops(Bus::jetstream()?, "hops-jetstream").await
+}
+
+/// What `tripline doctor` prints of a folder, with the exit code that it is to have.
+fn doctor(place: &Place, exit: i32) -> anyhow::Result<String> {
+    let mut command = place.command(&["doctor"])?;
+    command.arg(place.yaml()).arg("--data").arg(place.data());
+    command.envs(place.environment.iter().map(|(name, value)| (name, value)));
+    let output = command.output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(exit), "{}:\n{text}{stderr}", output.status);
+    Ok(text)
+}
+
+/// A right that a sensor's account lacks is found before anything is submitted, with what
+/// grants it.
+#[test]
+fn the_doctor_reviews_what_sensors_may_do_in_a_real_cluster() -> anyhow::Result<()> {
+    let namespace = "edges-doctor";
+    let mut tenant = Tenant::new(KubeApi::shared()?, namespace)?;
+    let place = Place::new()?;
+    let mapped = format!("for: [{{ namespace: {namespace} }}]");
+    place.write("cluster.yaml", &tenant.cluster("build", tenant.kube.address(), &[&mapped])?)?;
+    let source = resources::event_source(place.port);
+    let source = source.replace("namespace: ci", &format!("namespace: {namespace}"));
+    place.write("event-source.yaml", &source)?;
+    let sensor = sensor(namespace, "deploy", "builds", "dataKey: body.correlation_id");
+    place.write("sensor.yaml", &sensor)?;
+
+    let well = doctor(&place, 0)?;
+    for expected in [
+        "ok     cluster build: v1.",
+        &format!("ok     sensor {namespace}/deploy in cluster build: has the rights that it needs"),
+        " 0 wrong",
+    ] {
+        ensure!(well.contains(expected), "no {expected:?} in\n{well}");
+    }
+
+    tenant.forbid()?;
+    let lacking = doctor(&place, 1)?;
+    let account = format!("system:serviceaccount:{namespace}:deployer");
+    for expected in [
+        &format!("wrong  sensor {namespace}/deploy in cluster build: {account} may not"),
+        "kind: \"Role\"",
+        "\"create\"",
+        "kind: \"RoleBinding\"",
+    ] {
+        ensure!(lacking.contains(expected), "no {expected:?} in\n{lacking}");
+    }
+
+    // What is to be changed is changed, and then nothing is wrong.
+    tenant.allow()?;
+    doctor(&place, 0)?;
+
+    // A server that is not there is said as well, whatever else is.
+    let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    place.write("far.yaml", &tenant.cluster("far", nowhere, &[])?)?;
+    let unreached = doctor(&place, 1)?;
+    ensure!(unreached.contains("wrong  cluster far: "), "{unreached}");
+    Ok(())
+}
+
+/// A `filter.expression` decides before a message is an event: what it leaves out is answered
+/// as if it had been taken, is counted, and is nowhere in the logs. An expression that is
+/// changed counts from then on.
+#[tokio::test]
+async fn what_the_expression_of_an_event_source_leaves_out_is_no_event() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let source = |expression: &str| {
+        let filter = format!("      filter:\n        expression: {expression}\n");
+        resources::event_source(place.port) + &filter
+    };
+    place.write(
+        "event-source.yaml",
+        &source("body.size > 10 && body.ref startsWith \"refs/heads/\""),
+    )?;
+    place.write("sensor.yaml", &resources::workflow_sensor("deploy"))?;
+    let daemon = place.start().await?;
+    let send = async |correlation: &str, size: u32, reference: &str| {
+        let body = serde_json::json!({
+            "action": "completed", "correlation_id": correlation, "size": size, "ref": reference,
+        });
+        let answer = post(place.webhook(), "/builds", &[], body.to_string().as_bytes()).await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        anyhow::Ok(())
+    };
+    let correlations = || -> anyhow::Result<Vec<String>> {
+        let events = place.lines(&["events"])?;
+        let of = |event: &serde_json::Value| {
+            let text = event.to_string();
+            let at = text.find("chain-")?;
+            Some(
+                text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect(),
+            )
+        };
+        Ok(events.iter().filter_map(of).collect())
+    };
+    send("chain-small", 10, "refs/heads/main").await?;
+    send("chain-tag", 11, "refs/tags/v1").await?;
+    send("chain-taken", 11, "refs/heads/main").await?;
+    daemon.settled(SOON).await?;
+    ensure!(correlations()? == ["chain-taken"], "{:?}", correlations());
+    ensure!(daemon.metric("tripline_events_left_out_total").await? == 2.0);
+    ensure!(place.lines(&["workflows", "list"])?.len() == 1);
+
+    place.write("event-source.yaml", &source("body.ref startsWith \"refs/tags/\""))?;
+    place.text(&["reload"])?;
+    send("chain-branch", 11, "refs/heads/main").await?;
+    send("chain-release", 1, "refs/tags/v2").await?;
+    daemon.settled(SOON).await?;
+    ensure!(correlations()? == ["chain-taken", "chain-release"], "{:?}", correlations());
+    Ok(())
 }

@@ -235,7 +235,7 @@ async fn a_tick_of_a_cron_expression_is_a_workflow_in_the_cluster() -> anyhow::R
 /// workflow, whatever was cut off between its decision and its submission.
 async fn no_tick_is_doubled_or_lost(namespace: &str, bus: Option<Nats>) -> anyhow::Result<()> {
     let yaml = "apiVersion: tripline.dev/v1\nkind: Schedule\nmetadata: {name: often, namespace: NAMESPACE}\n\
-        spec:\n  specs: [{interval: [{every: 1s}]}]\n  policies: {overlap: AllowAll, catchUp: all, catchUpWindow: 10m, max: 1000}\n  \
+        spec:\n  specs: [{interval: [{interval: 1s}]}]\n  policies: {overlap: AllowAll, catchUp: all, catchUpWindow: 10m, max: 1000}\n  \
         action:\n    argoWorkflow:\n      source:\n        resource:\n          apiVersion: argoproj.io/v1alpha1\n          kind: Workflow\n          \
         metadata: {generateName: often-}\n          spec: {entrypoint: main, arguments: {parameters: [{name: at, value: \"\"}]}}\n      \
         parameters: [{src: {dependencyName: tick, dataKey: scheduledTime}, dest: spec.arguments.parameters.0.value}]\n";
@@ -251,7 +251,7 @@ async fn no_tick_is_doubled_or_lost(namespace: &str, bus: Option<Nats>) -> anyho
     let before = world.tenant.workflows(sensor)?.len();
     world.workflows_when(sensor, "going on", |all| all.len() > before + 2).await?;
     let name = format!("{namespace}/often");
-    world.place.text(&["schedule", "pause", &name, "--reason", "enough"])?;
+    world.place.text(&["schedule", "pause", &name, "--note", "enough"])?;
     if let Some(daemon) = &world.daemon {
         daemon.settled(SOON).await?;
     }

@@ -109,7 +109,7 @@ async fn one_of_a_cluster_is_found_by_its_name_with_why_it_failed() {
     let found = workflow::get(Arc::clone(&bus), "ci", "deploy-2").await.unwrap().unwrap();
     assert_eq!(found.message.as_deref(), Some("image not found"));
     assert!(found.finished_at.is_some_and(|at| at > found.created_at), "{found:?}");
-    assert_eq!(found.trigger.as_ref().map(|of| of.trigger.as_str()), Some("deploy"));
+    assert_eq!(found.trigger.as_ref().map(|of| of.sensor.as_str()), Some("deploy"));
     assert!(found.object.is_none());
     let running = workflow::get(Arc::clone(&bus), "ci", "deploy-3").await.unwrap().unwrap();
     assert_eq!(running.finished_at, None);
