@@ -82,7 +82,11 @@ mod tests {
     fn a_trigger_acts_on_a_host_on_what_it_sends_to_or_on_the_local_target() {
         for (kind, config, expected) in [
             ("http", json!({"url": "https://user:secret@chat.example.com/x"}), "chat.example.com"),
-            ("nats", json!({"url": "nats://nats", "subject": "builds.done"}), "subject builds.done"),
+            (
+                "nats",
+                json!({"url": "nats://nats", "subject": "builds.done"}),
+                "subject builds.done",
+            ),
             ("kafka", json!({"topic": "builds"}), "topic builds"),
             ("sqs", json!({"queue": "builds"}), "queue builds"),
             ("argoWorkflow", json!({}), "local"),
