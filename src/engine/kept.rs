@@ -136,3 +136,65 @@ pub async fn trim(bus: &dyn Bus, first: Position) -> Result<(), CheckpointError>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tripline_bus::memory::{MemoryBus, MemoryStore};
+    use tripline_event::Timestamp;
+    use tripline_sensors::evaluator::State;
+
+    use super::*;
+    use crate::engine::checkpoint::{Checkpoints, Marks};
+    use crate::engine::schedules::Schedules;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_795_000_000 + seconds).unwrap()
+    }
+
+    /// A checkpoint after each 60,000 records, a minute apart: nearly each is kept.
+    async fn written(count: u64) -> (Arc<MemoryBus>, Position) {
+        let bus = Arc::new(MemoryBus::new(MemoryStore::new(7)));
+        let origin = bus.extent(Log::Events).await.unwrap().first.origin();
+        let mut checkpoints = Checkpoints::open(Arc::clone(&bus) as _).await.unwrap();
+        let schedules = Arc::new(Mutex::new(Schedules::default()));
+        let marks = Marks { actions: origin, open_from: origin, outcomes_from: origin };
+        let mut state = State::new(origin);
+        for number in 1..=count {
+            state.watermark = Position { sequence: number * 60_000, ..origin };
+            let now = at(i64::try_from(number).unwrap() * 60);
+            checkpoints.write(&mut state, &schedules, number, marks, now).await.unwrap();
+        }
+        (bus, origin)
+    }
+
+    #[tokio::test]
+    async fn the_latest_from_before_a_place_is_found_and_what_the_log_has_no_more_goes() {
+        let (bus, origin) = written(8).await;
+        let place = |sequence| Position { sequence, ..origin };
+        let plan = async |sequence| {
+            before(&*bus, place(sequence)).await.unwrap().map(|manifest| manifest.plan)
+        };
+        for (sequence, expected) in [
+            (1, None),
+            (60_000, None),
+            (60_001, Some(1)),
+            (200_000, Some(3)),
+            (479_999, Some(7)),
+            (480_000, Some(7)),
+            (480_001, Some(8)),
+            (900_000, Some(8)),
+        ] {
+            assert_eq!(plan(sequence).await, expected, "before {sequence}");
+        }
+        let other = Position { incarnation: origin.incarnation ^ 1, sequence: 900_000 };
+        assert!(before(&*bus, other).await.unwrap().is_none(), "another log");
+        trim(&*bus, place(200_000)).await.unwrap();
+        assert_eq!(plan(150_000).await, None, "nobody can ask about it");
+        assert_eq!(plan(200_000).await, Some(3), "from this the first record is explained");
+        assert_eq!(plan(300_000).await, Some(4));
+        trim(&*bus, place(200_000)).await.unwrap();
+        assert_eq!(all(&*bus).await.unwrap().len(), 5, "3 to 7; 8 is the newest");
+    }
+}

@@ -213,13 +213,15 @@ async fn close(bus: &dyn Bus, handle: &str, found: &mut Found) -> Result<(), Que
     let known: BTreeSet<ActionId> = found.actions.values().map(|it| it.id.clone()).collect();
     let unknown: BTreeSet<ActionId> = found.action_ids().difference(&known).cloned().collect();
     actions(bus, found, |action| unknown.contains(&action.id), &unknown).await?;
-    // An event's own id names that event alone, and not those that an action joined to it.
-    let named = match found.events.is_empty() {
-        true => found.actions.values().flat_map(|action| action.events.clone()).collect(),
-        false => Vec::new(),
-    };
-    for of in named {
+    // An event's own id names that event alone, and not those that an action joined to it. What
+    // names an action, or the workflow that it submitted, names all of its events.
+    let nothing = found.events.is_empty();
+    let named = found.actions.values().filter(|action| {
+        nothing || unknown.contains(&action.id) || abbreviates(handle, action.id.as_str())
+    });
+    for of in named.flat_map(|action| action.events.clone()).collect::<Vec<_>>() {
         if found.events.len() < MAX_RECORDS
+            && !found.events.contains_key(&of.position)
             && let Some(event) = super::event_at(bus, of.position).await?
         {
             found.events.insert(of.position, event);
