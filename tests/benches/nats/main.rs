@@ -86,7 +86,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     println!("| --- | ---: | ---: | ---: |");
     println!("| bare client: take, acknowledge | {bare:.0} | 100 % | |");
     row("JetStream → durable event, acknowledged", messages, &events);
-    row("JetStream → durable event, acknowledged, and on through an HTTP trigger", messages, &sent_on);
+    row(
+        "JetStream → durable event, acknowledged, and on through an HTTP trigger",
+        messages,
+        &sent_on,
+    );
     row(&format!("core → durable event ({heard} of {messages} heard)"), heard, &core);
     let rate = per_second(messages, events.time);
     ensure!(rate >= PART * bare, "the source has less than {PART} of the bare client's rate");
