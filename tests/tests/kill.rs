@@ -68,7 +68,7 @@ async fn kill_again_and_again(place: &Place) -> anyhow::Result<Survived> {
 
 impl std::fmt::Display for Survived {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { sending: Sending { sent, unanswered, duplicates }, kills, took, .. } = self;
+        let Self { sending: Sending { sent, unanswered, duplicates, .. }, kills, took, .. } = self;
         let acknowledged = sent.acknowledged.len();
         write!(
             f,
