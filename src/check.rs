@@ -80,7 +80,10 @@ impl Report {
             several(warnings, "warning"),
         );
         if self.cases > 0 {
-            text.push_str(&format!("{} to run with `tripline test`\n", several(self.cases, "case")));
+            text.push_str(&format!(
+                "{} to run with `tripline test`\n",
+                several(self.cases, "case")
+            ));
         }
         if !skipped.is_empty() {
             let kinds: Vec<String> =
