@@ -37,7 +37,13 @@ enum State {
     Here(Implementation),
     NotYet,
     /// This program was built without it.
-    #[cfg(not(all(feature = "kafka", feature = "nats", feature = "pubsub", feature = "sqs")))]
+    #[cfg(not(all(
+        feature = "kafka",
+        feature = "nats",
+        feature = "pubsub",
+        feature = "sns",
+        feature = "sqs"
+    )))]
     LeftOut {
         /// The cargo feature that brings it.
         feature: &'static str,
@@ -168,7 +174,13 @@ const fn not_yet(key: &'static str, event_type: &'static str) -> Kind {
     Kind { key, event_type, state: State::NotYet }
 }
 
-#[cfg(not(all(feature = "kafka", feature = "nats", feature = "pubsub", feature = "sqs")))]
+#[cfg(not(all(
+    feature = "kafka",
+    feature = "nats",
+    feature = "pubsub",
+    feature = "sns",
+    feature = "sqs"
+)))]
 const fn left_out(key: &'static str, event_type: &'static str, feature: &'static str) -> Kind {
     Kind { key, event_type, state: State::LeftOut { feature } }
 }
@@ -218,6 +230,7 @@ impl Kind {
                 feature = "kafka",
                 feature = "nats",
                 feature = "pubsub",
+                feature = "sns",
                 feature = "sqs"
             )))]
             State::LeftOut { feature } => {

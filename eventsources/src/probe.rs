@@ -15,7 +15,13 @@ impl EventDefinition {
     /// # Errors
     /// What is wrong, and what to do.
     #[cfg_attr(
-        not(any(feature = "kafka", feature = "nats", feature = "pubsub", feature = "sqs")),
+        not(any(
+            feature = "kafka",
+            feature = "nats",
+            feature = "pubsub",
+            feature = "sns",
+            feature = "sqs"
+        )),
         expect(unused_variables, clippy::unused_async)
     )]
     pub async fn probe(

@@ -10,6 +10,7 @@ mod answer;
 mod body;
 mod clash;
 mod config;
+#[cfg_attr(not(feature = "sns"), expect(dead_code, reason = "of kinds that are left out"))]
 mod context;
 mod data;
 mod endpoint;
@@ -17,6 +18,7 @@ mod idempotency;
 mod limits;
 mod listeners;
 mod ports;
+#[cfg_attr(not(feature = "sns"), expect(dead_code, reason = "of kinds that are left out"))]
 mod receiver;
 mod request;
 mod server;
