@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tripline_bus::{Bus, Log};
-use tripline_event::outcome::TargetResult;
 use tripline_event::{
     Action, ActionId, Cause as LetterCause, Event, EventsRecord, Outcome, OutcomeKind, Position,
 };
@@ -163,19 +162,11 @@ enum Named {
 fn is_named(record: &Record, handle: &str) -> Named {
     let mut whole = false;
     crate::query::trace::ids(record, |id| whole |= id == handle);
-    let workflow = match record {
-        Record::Outcome(Outcome { kind, .. }) => match kind {
-            OutcomeKind::Succeeded {
-                result: TargetResult::Workflow { namespace, name, .. },
-                ..
-            }
-            | OutcomeKind::Workflow { namespace, name, .. } => {
-                format!("{namespace}/{name}") == handle
-            }
-            _ => false,
-        },
-        _ => false,
+    let submitted = match record {
+        Record::Outcome(outcome) => crate::query::trace::workflow(&outcome.kind),
+        _ => None,
     };
+    let workflow = submitted.is_some_and(|(space, name)| format!("{space}/{name}") == handle);
     if whole || workflow {
         return Named::Wholly;
     }

@@ -111,7 +111,7 @@ impl Context<'_> {
         let begin = begin.map_err(crate::query::QueryError::from)?;
         let first = Position { sequence: end.sequence.saturating_sub(MAX_RECORDS), ..end };
         let mut counts = Counts::new(&sensor.sensor, since);
-        let mut past = Past::before(self, begin.max(first), &[name.clone()]).await?;
+        let mut past = Past::before(self, begin.max(first), std::slice::from_ref(name)).await?;
         past.run(end, |applied: &Applied<'_, Account>| {
             counts.add(applied);
             true

@@ -64,11 +64,9 @@ impl Chain {
         let mut events: HashSet<String> = HashSet::new();
         for (_, record) in &records {
             match record {
-                Record::Event(event) => {
-                    // A repeated event is the same point.
-                    if events.insert(event_id(event)) {
-                        chain.event(event, &workflows);
-                    }
+                // A repeated event is the same point.
+                Record::Event(event) if events.insert(event_id(event)) => {
+                    chain.event(event, &workflows);
                 }
                 Record::Action(action) => {
                     let id = format!("action {}", action.id);

@@ -165,7 +165,7 @@ impl Chain {
 }
 
 /// Namespace and name of the workflow that the outcome is about.
-fn workflow(kind: &OutcomeKind) -> Option<(&str, &str)> {
+pub(crate) fn workflow(kind: &OutcomeKind) -> Option<(&str, &str)> {
     match kind {
         OutcomeKind::Succeeded {
             result: TargetResult::Workflow { namespace, name, .. }, ..
