@@ -136,7 +136,11 @@ fn sensor(order: &Order, definitions: &Definitions) -> anyhow::Result<Arc<Compil
 }
 
 /// An event as `tripline events --output json` prints it, or the data of one alone.
-fn event(sensor: &Sensor, dependency: Option<&str>, text: &str) -> anyhow::Result<Arc<Event>> {
+pub(crate) fn event(
+    sensor: &Sensor,
+    dependency: Option<&str>,
+    text: &str,
+) -> anyhow::Result<Arc<Event>> {
     let bytes = Bytes::copy_from_slice(text.trim().as_bytes());
     let recorded = EventsRecord::decode(&bytes).ok();
     if let (None, Some(EventsRecord::Event(event))) = (dependency, &recorded) {

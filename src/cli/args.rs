@@ -190,14 +190,16 @@ pub enum Command {
     )]
     Replay(super::replay::ReplayArgs),
     /// Who did what, when and why.
-    #[command(after_help = "Examples:\n  tripline audit\n  tripline audit --since 1d --output json")]
+    #[command(
+        after_help = "Examples:\n  tripline audit\n  tripline audit --since 1d --output json"
+    )]
     Audit(super::replay::AuditArgs),
     /// Reads the daemon's files again; --confirm takes a reload that is held into force.
     #[command(after_help = "Examples:\n  tripline reload\n  tripline reload --confirm")]
     Reload(ReloadArgs),
     /// Has the daemon become the program that is at its path now, and refuses no connection.
     #[command(
-        after_help = "Examples:\n  install new/tripline /usr/local/bin/tripline && tripline upgrade"
+        after_help = "Examples:\n  tripline upgrade     after the file of the program was replaced"
     )]
     Upgrade(AskArgs),
     /// The connections: source, event, sensor, trigger, and what their workflows publish.

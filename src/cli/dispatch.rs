@@ -8,8 +8,8 @@ use clap::CommandFactory as _;
 use super::args::{
     AskArgs, BackupArgs, Cli, Command, GraphArgs, GraphFormat, InitArgs, RestoreArgs, ServerArgs,
 };
-use super::scopes::{ActionsArgs, ActionsCommand};
 use super::output::{Format, Output};
+use super::scopes::{ActionsArgs, ActionsCommand};
 use super::{
     CommandError, Exit, Programs, help, init, letters, listing, overview, sensor, steering,
 };

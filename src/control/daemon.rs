@@ -8,9 +8,7 @@ use tripline_event::{Clock, ObjectName, Timestamp};
 use tripline_triggers::executor::Scope;
 
 use super::ControlError;
-use super::api::{
-    Accepted, PublishRequest, ReloadReport, SensorStatus, Status, UpgradeReport,
-};
+use super::api::{Accepted, PublishRequest, ReloadReport, SensorStatus, Status, UpgradeReport};
 use super::replay::{ReplayReport, ReplayRequest};
 use super::schedules::{ScheduleAnswer, ScheduleOrder};
 use super::sensor::{ClearReport, ClearRequest, SensorView};

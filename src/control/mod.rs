@@ -30,8 +30,8 @@ mod tests;
 
 pub use access::{Caller, Right, Tokens};
 pub use api::{
-    Accepted, HeldEvent, InvalidObject, PauseRequest, Paused, PublishRequest,
-    QueueStatus, ReloadReport, SensorDependency, SensorStatus, SourceStatus, Status, UpgradeReport,
+    Accepted, HeldEvent, InvalidObject, PauseRequest, Paused, PublishRequest, QueueStatus,
+    ReloadReport, SensorDependency, SensorStatus, SourceStatus, Status, UpgradeReport,
 };
 pub use backend::{Backend, Items};
 pub use client::{Address, Client};

@@ -12,14 +12,14 @@ use tripline_triggers::executor::Decided;
 
 use super::reload::Reloaded;
 use super::{Shared, lock};
+use crate::control::ControlError;
 use crate::control::api::{
-    Accepted, Held, HeldEvent, InvalidObject, PublishRequest, QueueStatus,
-    ReloadReport, SensorDependency, SensorStatus, SourceStatus, Status, UpgradeReport,
+    Accepted, Held, HeldEvent, InvalidObject, PublishRequest, QueueStatus, ReloadReport,
+    SensorDependency, SensorStatus, SourceStatus, Status, UpgradeReport,
 };
 use crate::control::daemon::{Answering, Daemon, Pause};
 use crate::control::replay::{ReplayReport, ReplayRequest};
 use crate::control::schedules::{ScheduleAnswer, ScheduleOrder};
-use crate::control::ControlError;
 use crate::control::sensor::{ClearReport, ClearRequest, SensorView};
 use crate::control::steering::{DropReport, DropRequest, ResumeReport, ResumeRequest};
 use crate::engine::definitions::Definitions;

@@ -19,7 +19,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tripline_bus::{Fill, WriteError};
-use tripline_event::{Action, Cause, DeadLetter, DropCause, Event, EventKey, ObjectName, Position, Timestamp};
+use tripline_event::{
+    Action, Cause, DeadLetter, DropCause, Event, EventKey, ObjectName, Position, Timestamp,
+};
 use tripline_sensors::evaluator::{Duplicate, Tally};
 use tripline_triggers::executor::{Observer, Success};
 

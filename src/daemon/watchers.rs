@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tripline_bus::WriteError;
 use tripline_event::{
-    Action, Cause, DeadLetter, DropCause, Event, EventKey, ObjectName, Position, Timestamp, TriggerName,
+    Action, Cause, DeadLetter, DropCause, Event, EventKey, ObjectName, Position, Timestamp,
+    TriggerName,
 };
 use tripline_sensors::evaluator::{Duplicate, Tally};
 use tripline_triggers::executor::{CircuitChange, Frozen, Observer, Success};

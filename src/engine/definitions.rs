@@ -645,7 +645,8 @@ fn endpoint(kind: &str, config: &Value) -> Option<String> {
     }
     let lists = ["parameters", "dynamicHeaders"].map(|list| config.get(list));
     let mut parameters = lists.into_iter().flatten().filter_map(Value::as_array).flatten();
-    let decides = |parameter: &Value| parameter["dest"].as_str().is_some_and(|d| d.starts_with("url"));
+    let decides =
+        |parameter: &Value| parameter["dest"].as_str().is_some_and(|d| d.starts_with("url"));
     if parameters.any(decides) {
         return None;
     }

@@ -14,8 +14,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tripline_bus::{Append, Bus, Log, ReadError, Stored, WriteError};
 use tripline_event::{
-    Action, ActionId, Clock, DropCause, Event, EventsRecord, ObjectName, Outcome, OutcomeKind, Position,
-    RecordError, Timestamp,
+    Action, ActionId, Clock, DropCause, Event, EventsRecord, ObjectName, Outcome, OutcomeKind,
+    Position, RecordError, Timestamp,
 };
 use tripline_sensors::evaluator::{
     Dependency, Duplicate, Evaluator, Held, Plan, Recorder, Sensor, SensorState, Shared, Trigger,
