@@ -1,5 +1,7 @@
 //! What a reader knows from the load before is neither read nor parsed again.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -62,6 +64,9 @@ impl Reader for Remembers {
     }
 }
 
+/// Names, and the lines that they were on.
+type Taken = Vec<(String, u32)>;
+
 /// A folder that is loaded again and again.
 struct Again {
     folder: tempfile::TempDir,
@@ -85,7 +90,7 @@ impl Again {
     }
 
     /// What was read, what was taken as it was, and which files were not read.
-    fn load(&mut self) -> (Loaded, Vec<String>, Vec<(String, u32)>, Vec<String>) {
+    fn load(&mut self) -> (Loaded, Vec<String>, Taken, Vec<String>) {
         let inputs = [Input::Path(self.folder.path().to_owned())];
         let loaded = load_each(&inputs, KINDS, &mut self.reader);
         let reader = &mut self.reader;

@@ -28,10 +28,10 @@ pub async fn newest_in_force(
 ) -> Result<(), DefinitionError> {
     let newest = plans::newest(bus).await?;
     for (name, hash) in &newest.sensors {
-        match definitions.load(bus, name, hash).await {
-            Err(error @ DefinitionError::Plan(plans::PlanError::Read(_))) => return Err(error),
-            // The one that decided says how, then.
-            Ok(_) | Err(_) => {}
+        let loaded = definitions.load(bus, name, hash).await;
+        // Where another error keeps it from being used, the one that decided says how.
+        if let Err(error @ DefinitionError::Plan(plans::PlanError::Read(_))) = loaded {
+            return Err(error);
         }
     }
     put_in_force(definitions, &newest);

@@ -207,7 +207,10 @@ pub fn parameter<'o>(object: &'o Value, name: &str) -> Option<&'o Value> {
 /// A parameter of a workflow is a text, however it is written in a test.
 fn same_text(wanted: &Value, got: &Value) -> bool {
     match (wanted, got) {
-        (Value::Number(_) | Value::Bool(_), Value::String(text)) => wanted.to_string() == *text,
+        (Value::Bool(wanted), Value::String(text)) => text.parse() == Ok(*wanted),
+        (Value::Number(wanted), Value::String(text)) => {
+            wanted.to_string().as_str() == text.as_str()
+        }
         _ => same(wanted, got),
     }
 }

@@ -370,9 +370,9 @@ impl Compiler<'_> {
         let all = || self.sensors.iter().flat_map(|sensor| &sensor.dependencies);
         let namespace = &self.object.name.namespace;
         let found: BTreeSet<&EventKey> = match name {
-            Some(name) => match name.split('/').collect::<Vec<_>>().as_slice() {
-                &[source, event] => return Some(EventKey::new(namespace, source, event)),
-                &[namespace, source, event] => {
+            Some(name) => match *name.split('/').collect::<Vec<_>>() {
+                [source, event] => return Some(EventKey::new(namespace, source, event)),
+                [namespace, source, event] => {
                     return Some(EventKey::new(namespace, source, event));
                 }
                 _ => {

@@ -112,6 +112,7 @@ fn log() -> impl Strategy<Value = (Vec<Vec<bool>>, Vec<Entry>)> {
                         sensor: ObjectName::new("ci", format!("s{sensor}")),
                         dependency: dependency.map(str::to_owned),
                         at: at(place as i64),
+                        through: None,
                     }),
                 ),
                 None if next_plan <= plans.len() => {
@@ -231,6 +232,7 @@ fn what_is_cleared_is_held_no_more() {
             sensor: ObjectName::new("ci", sensor),
             dependency: dependency.map(str::to_owned),
             at: at(0),
+            through: None,
         })
     };
     for (cleared, expected) in [

@@ -36,7 +36,8 @@ impl Backlog {
     pub async fn fill(&self, messages: u64) -> anyhow::Result<()> {
         let sent = futures_util::stream::iter(0..messages).map(async |number| {
             let sent = self.context.publish(self.subject.clone(), body(number).into()).await?;
-            anyhow::Ok(drop(sent.await?))
+            sent.await?;
+            anyhow::Ok(())
         });
         let mut sent = std::pin::pin!(sent.buffer_unordered(IN_FLIGHT));
         while let Some(stored) = sent.next().await {
