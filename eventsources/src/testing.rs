@@ -19,6 +19,8 @@ use crate::{
 /// Keeps what it gets. Answers come from a queue of errors first.
 pub struct RecordingSink {
     taken: watch::Sender<Vec<(EventId, Message)>>,
+    /// Appends that were answered, those of known ids too.
+    pub answered: watch::Sender<usize>,
     pub seen: Mutex<HashSet<(EventKey, EventId)>>,
     pub errors: Mutex<VecDeque<SinkError>>,
     pub refused: Mutex<Vec<(String, String)>>,
@@ -88,6 +90,7 @@ impl EventSink for RecordingSink {
             if !duplicate {
                 self.taken.send_modify(|taken| taken.push((id.clone(), message)));
             }
+            self.answered.send_modify(|answered| *answered += 1);
             let position = Position { incarnation: 1, sequence };
             Ok(Accepted { correlation: CorrelationId(id.0.clone()), id, position, duplicate })
         })
@@ -216,6 +219,7 @@ impl World {
     pub fn new(now: &str) -> Self {
         let sink = Arc::new(RecordingSink {
             taken: watch::Sender::new(Vec::new()),
+            answered: watch::Sender::new(0),
             seen: Mutex::default(),
             errors: Mutex::default(),
             refused: Mutex::default(),

@@ -1,7 +1,6 @@
 //! The HTTP client of all calls, and whose an address is.
 
 use std::net::IpAddr;
-use std::sync::OnceLock;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
@@ -9,15 +8,11 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-/// One for all callers. A proxy is taken from the environment, as in Argo Events, but never to
-/// this machine.
+/// A client with connections of its own. A proxy is taken from the environment, as in Argo Events,
+/// but never to this machine.
 pub fn http_client(endpoint: Option<&str>) -> SharedHttpClient {
-    static DIRECT: OnceLock<SharedHttpClient> = OnceLock::new();
-    static PROXIED: OnceLock<SharedHttpClient> = OnceLock::new();
-    if endpoint.is_some_and(is_on_this_machine) {
-        return DIRECT.get_or_init(|| client_by(ProxyConfig::disabled)).clone();
-    }
-    PROXIED.get_or_init(|| client_by(ProxyConfig::from_env)).clone()
+    let direct = endpoint.is_some_and(is_on_this_machine);
+    client_by(if direct { ProxyConfig::disabled } else { ProxyConfig::from_env })
 }
 
 fn client_by(proxy: fn() -> ProxyConfig) -> SharedHttpClient {

@@ -597,6 +597,8 @@ async fn a_notification_of_cloud_storage_is_an_event_and_anything_else_is_kept()
     let kept = unreadable.wait_for(|kept| kept.len() == 1).await.unwrap().clone();
     assert_eq!(&*kept[0].bytes, b"x");
     assert!(kept[0].reason.contains("no attribute `eventType`"), "{}", kept[0].reason);
+    let mut answered = world.sink.answered.subscribe();
+    answered.wait_for(|answered| *answered == 2).await.unwrap();
     assert_eq!(first(&world, 1).await, ["artifacts/a b#17.1:OBJECT_FINALIZE"]);
     let data: Value = serde_json::from_slice(&world.sink.taken()[0].data).unwrap();
     assert_eq!((&data["event"], &data["size"]), (&json!("created"), &json!(3)));

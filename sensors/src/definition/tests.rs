@@ -78,13 +78,23 @@ fn the_fields_of_tripline_s_own_say_so_in_the_schema() {
     assert_eq!(
         own,
         [
+            "sensor.freeze",
             "sensor.maxHops",
             "sensor.startFrom",
             "sensor.suspend",
             "trigger.clusterFrom",
             "trigger.clusters",
             "trigger.expiresAfter",
-            "trigger.maxInFlight"
+            "trigger.freeze",
+            "trigger.key",
+            "trigger.maxInFlight",
+            "trigger.ordering",
+            "trigger.overlap",
+            "trigger.suspend",
+            "trigger.whenQueued",
+            "template.pubSub",
+            "template.sns",
+            "template.sqs",
         ]
     );
 }

@@ -4,13 +4,13 @@
 //! closed, and another is made.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use async_nats::{Client, Event};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tripline_event::Cause;
 use tripline_nats::{Auth, Tls, chain, is_refusal, without_password};
@@ -41,8 +41,8 @@ pub(super) struct Link {
     /// The servers, for messages.
     pub(super) shown: String,
     complaints: Arc<Mutex<Complaints>>,
-    /// The user may not publish to inboxes: what the server has processed is not known.
-    pub(super) no_echo: AtomicBool,
+    /// Told when there is another complaint.
+    heard: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -58,7 +58,8 @@ impl Link {
         let refused = |reason: String| TriggerError::Refused { cause: Cause::Render, reason };
         let servers = tripline_nats::servers(&key.url).map_err(refused)?;
         let complaints = Arc::new(Mutex::new(Complaints::default()));
-        let heard = Arc::clone(&complaints);
+        let heard = Arc::new(Notify::new());
+        let (kept, told) = (Arc::clone(&complaints), Arc::clone(&heard));
         // A certificate may be put right yet.
         let options = tripline_nats::options(&key.auth, &key.tls).map_err(not_done)?;
         let connecting = options
@@ -71,7 +72,8 @@ impl Link {
                 Duration::from_millis(8 * doubled).min(RECONNECT_PAUSE)
             })
             .event_callback(move |event| {
-                hear(&mut heard.lock().unwrap_or_else(PoisonError::into_inner), &event);
+                hear(&mut kept.lock().unwrap_or_else(PoisonError::into_inner), &event);
+                told.notify_waiters();
                 std::future::ready(())
             })
             .connect(servers);
@@ -92,7 +94,7 @@ impl Link {
         };
         let mut context = async_nats::jetstream::new(client.clone());
         context.set_timeout(CALL);
-        Ok(Self { client, context, shown, complaints, no_echo: AtomicBool::new(false) })
+        Ok(Self { client, context, shown, complaints, heard })
     }
 
     /// Whether it stands; where it does not, nothing was sent.
@@ -106,6 +108,17 @@ impl Link {
     /// Whether it will not be made again.
     pub(super) fn is_closed(&self) -> bool {
         self.complaints.lock().unwrap_or_else(PoisonError::into_inner).closed
+    }
+
+    /// Waits until the server has said that a message must not be published to `subject`.
+    pub(super) async fn is_denied(&self, subject: &str) {
+        loop {
+            let heard = self.heard.notified();
+            if self.denied(subject) {
+                return;
+            }
+            heard.await;
+        }
     }
 
     /// Whether the server has said that a message must not be published to `subject`; that is

@@ -1,7 +1,5 @@
 //! Publishing, and what an error means.
 
-use std::sync::atomic::Ordering;
-
 use async_nats::HeaderMap;
 use async_nats::client::PublishErrorKind as CoreError;
 use async_nats::jetstream::ErrorCode;
@@ -16,6 +14,9 @@ use tripline_nats::chain;
 use super::config::{JetStream, NatsConfig};
 use super::link::{CALL, Link, not_done};
 use crate::TriggerError;
+
+/// How often other tasks get their turn until what a connection has told is heard.
+const TURNS: usize = 16;
 
 /// Where it was stored, and under which number; none: nowhere.
 type Stored = Option<(String, String)>;
@@ -44,28 +45,31 @@ impl Link {
     }
 
     /// Returns when the server has processed all that was sent before: it has answered a message
-    /// to oneself. Where the user must not send that, when everything has left this machine.
+    /// to oneself, or has said that the user must not send one.
     async fn processed(&self) -> Result<(), TriggerError> {
-        let lost = |reason: String| TriggerError::Retry { reason, after: None };
-        let silent = || lost(format!("NATS at {} does not answer", self.shown));
-        if !self.no_echo.load(Ordering::Relaxed) {
-            let inbox = self.client.new_inbox();
-            let echo = async {
-                let mut echo = self.client.subscribe(inbox.clone()).await.ok()?;
-                echo.unsubscribe_after(1).await.ok()?;
-                self.client.publish(inbox.clone(), Bytes::new()).await.ok()?;
-                echo.next().await
-            };
-            if timeout(CALL, echo).await.is_ok_and(|echo| echo.is_some()) {
-                return Ok(());
+        let silent = || TriggerError::Retry {
+            reason: format!("NATS at {} does not answer", self.shown),
+            after: None,
+        };
+        let inbox = self.client.new_inbox();
+        let echo = async {
+            let mut echo = self.client.subscribe(inbox.clone()).await.ok()?;
+            echo.unsubscribe_after(1).await.ok()?;
+            self.client.publish(inbox.clone(), Bytes::new()).await.ok()?;
+            echo.next().await
+        };
+        let answered = async {
+            tokio::select! {
+                echo = echo => echo.map(drop),
+                () = self.is_denied(&inbox) => Some(()),
             }
-            if !self.denied(&inbox) {
-                return Err(silent());
-            }
-            self.no_echo.store(true, Ordering::Relaxed);
+        };
+        timeout(CALL, answered).await.ok().flatten().ok_or_else(silent)?;
+        // What the server complained of before is on its way to us through another task.
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
         }
-        let flushed = timeout(CALL, self.client.flush()).await.map_err(|_| silent())?;
-        flushed.map_err(|error| lost(error.to_string()))
+        Ok(())
     }
 
     /// Publishes, and waits until a stream has stored it.
