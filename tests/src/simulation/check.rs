@@ -331,7 +331,14 @@ fn every_action_is_closed_once(
         match closed.remove(&action.id) {
             Some(1) => {}
             Some(times) => {
-                return violated(format!("action {} was closed {times} times", action.id));
+                let ends: Vec<&Outcome> = outcomes
+                    .iter()
+                    .filter(|outcome| outcome.kind.closes().is_some_and(|(id, _)| *id == action.id))
+                    .collect();
+                return violated(format!(
+                    "action {} was closed {times} times: {ends:?}",
+                    action.id
+                ));
             }
             None => return violated(format!("action {} was never closed", action.id)),
         }

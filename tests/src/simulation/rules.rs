@@ -244,6 +244,10 @@ fn follow_ups(
     }
     let mut letters = BTreeSet::new();
     for outcome in outcomes {
+        // What was given up, and dropped after a crash that came before the letter.
+        if let OutcomeKind::Dropped { action, .. } = &outcome.kind {
+            letters.insert(action);
+        }
         let OutcomeKind::DeadLettered(letter) = &outcome.kind else { continue };
         let (Some(id), Some(trigger)) = (&letter.action, &letter.trigger) else { continue };
         letters.insert(id);

@@ -30,6 +30,10 @@ impl Core {
             Ok(events) => events,
             Err(gone) => return self.bury(queue, &waiting, Cause::Render, &gone, Err(&gone)).await,
         };
+        if waiting.given_up {
+            const WHY: &str = "given up before a restart: its `dlqTrigger` was fired already, and the last error is not known any more";
+            return self.bury(queue, &waiting, Cause::Exhausted, WHY, Ok(&events)).await;
+        }
         let (rendered, kind) = match self.render(&action, &events) {
             Ok(rendered) => rendered,
             Err(RenderError { cause, reason }) => {

@@ -78,6 +78,8 @@ pub struct Recovered {
     pub prior_attempts: u32,
     /// The latest of them says that nothing was done at the target.
     pub untouched: bool,
+    /// It was given up: what follows from its dead letter is there, the letter is not.
+    pub given_up: bool,
 }
 
 /// What an executor is made of.

@@ -24,6 +24,8 @@ pub(super) struct Waiting {
     pub(super) uncertain: bool,
     /// That it may have been attempted is durable.
     pub(super) on_record: bool,
+    /// It was given up before a restart, and is to become a dead letter.
+    pub(super) given_up: bool,
     pub(super) last_error: Option<String>,
     /// The target that it is for, once that was asked.
     pub(super) target: Option<Arc<str>>,
@@ -40,6 +42,7 @@ impl From<Decided> for Waiting {
             attempts,
             uncertain: decided.recovered.is_some() && on_record,
             on_record,
+            given_up: recovered.given_up,
             last_error: None,
             target: None,
             action: decided.action,

@@ -19,8 +19,8 @@ pub(super) struct RecoveredSet {
     first: Option<Position>,
     /// One bit for each record, from the word of `first.sequence` on.
     bits: Vec<u64>,
-    /// What is known of those that had attempts: no more than fitted into memory before.
-    attempted: BTreeMap<Position, Recovered>,
+    /// Those of which more is known than that: no more than fitted into memory before.
+    told: BTreeMap<Position, Recovered>,
 }
 
 impl RecoveredSet {
@@ -37,8 +37,8 @@ impl RecoveredSet {
             self.bits.resize(word + 1, 0);
         }
         self.bits[word] |= bit;
-        if recovered.prior_attempts > 0 {
-            self.attempted.insert(position, recovered);
+        if recovered != Recovered::default() {
+            self.told.insert(position, recovered);
         }
     }
 
@@ -46,7 +46,7 @@ impl RecoveredSet {
     pub(super) fn take(&mut self, position: Position) -> Option<Recovered> {
         let first = self.first.filter(|first| *first <= position)?;
         let (word, bit) = place(first, position);
-        let recovered = self.attempted.remove(&position).unwrap_or_default();
+        let recovered = self.told.remove(&position).unwrap_or_default();
         (self.bits.get(word)? & bit != 0).then_some(recovered)
     }
 }
@@ -66,7 +66,10 @@ mod tests {
         let mut set = RecoveredSet::default();
         assert_eq!(set.take(at(1)), None, "nothing was recovered");
         for (sequence, prior_attempts) in [(130, 0), (3, 2), (200, 0), (131, 1)] {
-            set.insert(at(sequence), Recovered { prior_attempts, untouched: prior_attempts == 2 });
+            set.insert(
+                at(sequence),
+                Recovered { prior_attempts, untouched: prior_attempts == 2, given_up: false },
+            );
         }
         for (sequence, expected) in [
             (1, None),
@@ -81,7 +84,11 @@ mod tests {
             (100_000, None),
         ] {
             let untouched = expected == Some(2);
-            let expected = expected.map(|prior_attempts| Recovered { prior_attempts, untouched });
+            let expected = expected.map(|prior_attempts| Recovered {
+                prior_attempts,
+                untouched,
+                given_up: false,
+            });
             assert_eq!(set.take(at(sequence)), expected, "{sequence}");
         }
     }

@@ -148,7 +148,7 @@ async fn an_attempt_that_did_nothing_leaves_nothing_to_look_for() {
 async fn after_a_restart_an_action_of_which_nothing_was_done_is_as_new() {
     let mut world = World::new();
     let decided = world.decide_with("submit", "e0", "{}", |of| of.attempted = true).await;
-    world.recover_as(decided, Recovered { prior_attempts: 2, untouched: true });
+    world.recover_as(decided, Recovered { prior_attempts: 2, untouched: true, given_up: false });
     world.run();
     world.pass(SECOND).await;
     let seen = world.seen();

@@ -377,7 +377,7 @@ impl World {
 
     /// Hands an action over as one that was read back at a start.
     pub(super) fn recover(&self, decided: (Position, Action), prior_attempts: u32) {
-        self.recover_as(decided, Recovered { prior_attempts, untouched: false });
+        self.recover_as(decided, Recovered { prior_attempts, ..Recovered::default() });
     }
 
     pub(super) fn recover_as(&self, (position, action): (Position, Action), recovered: Recovered) {
