@@ -1,5 +1,6 @@
 //! A namespace of a real API server, and what Tripline needs there.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -122,6 +123,20 @@ impl<'a> Tenant<'a> {
     /// The API server does not answer, or one names no event.
     pub fn deliveries(&self, sensor: &str) -> anyhow::Result<Vec<Delivery>> {
         self.workflows(sensor)?.iter().map(delivery).collect()
+    }
+
+    /// The workflows of all sensors, by sensor, as the set checker sees them: in one question,
+    /// where there are many.
+    ///
+    /// # Errors
+    /// The API server does not answer, or one names no event or no sensor.
+    pub fn all_deliveries(&self) -> anyhow::Result<BTreeMap<String, Vec<Delivery>>> {
+        let mut all: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
+        for workflow in self.kube.workflows(&self.namespace)? {
+            let sensor = text(&workflow, "/metadata/labels/events.argoproj.io~1sensor")?;
+            all.entry(sensor).or_default().push(delivery(&workflow)?);
+        }
+        Ok(all)
     }
 
     /// Waits until a sensor has submitted a workflow with this first parameter; returns its

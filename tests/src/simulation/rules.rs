@@ -171,8 +171,9 @@ fn rates(
         at_work.limited += begun.len();
         begun.sort();
         // A call is on record a little before it is made, and after a restart it counts from
-        // there: a delay of the bus in between is forgiven.
-        let forgiven = super::scenario::LONGEST_DELAY;
+        // there: a delay of the bus in between is forgiven, and one more for an answer that was
+        // lost.
+        let forgiven = 2 * super::scenario::LONGEST_DELAY;
         for window in begun.windows(most + 1) {
             let spent = window[most] - window[0];
             if spent + forgiven < per {

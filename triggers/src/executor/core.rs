@@ -30,6 +30,8 @@ pub(super) struct Core {
     pub(super) changed: Notify,
     /// An end is waited for that was not before.
     pub(super) run_begun: Notify,
+    /// What follows from dead letters is taken over in the order of the log.
+    pub(super) following_up: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
     /// Ends all tasks at once.
     kill: CancellationToken,
@@ -43,6 +45,7 @@ impl Core {
             recorder: Recorder::default(),
             changed: Notify::new(),
             run_begun: Notify::new(),
+            following_up: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
             kill: CancellationToken::new(),
         }

@@ -28,6 +28,7 @@ impl Core {
         if self.state().knows_follow_up(&next.id) {
             return;
         }
+        let _one_at_a_time = self.following_up.lock().await;
         // No checkpoint may come between the append and the offer.
         let _no_checkpoint = self.parts.appending.read().await;
         let position = append_once(self.parts.bus.as_ref(), &next).await;

@@ -388,6 +388,9 @@ impl State {
             if !live && recovered.is_none() {
                 continue; // Closed before the start.
             }
+            if self.open.contains(&position) {
+                continue; // Offered before one that stands earlier in the log.
+            }
             beyond.count = beyond.count.saturating_sub(1);
             self.open.insert(position);
             let waiting = Waiting::from(Decided { position, action, events: None, recovered });
