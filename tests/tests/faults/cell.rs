@@ -401,12 +401,11 @@ spec:
             anyhow::Ok(failed.unwrap_or(0.0) > 0.0)
         };
         let hit = match self.cell.fault {
-            Fault::DaemonKilled => counts.unanswered > 0,
+            Fault::DaemonKilled | Fault::NetworkCut => counts.unanswered > 0,
             // A request may also wait until there is room again.
             Fault::DiskFull => counts.put_off > 0 || self.daemon()?.stderr().contains("is full"),
             Fault::TargetLate => counts.repeated > 0 && failed().await?,
             Fault::TargetFlaky => failed().await?,
-            Fault::NetworkCut => counts.unanswered > 0 && failed().await?,
             // They last as long as they last, and what is slow is not an error.
             _ => true,
         };
