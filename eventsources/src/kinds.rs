@@ -65,87 +65,31 @@ pub(crate) struct Compiled {
 
 /// All kinds.
 pub static KINDS: &[Kind] = &[
-    Kind {
-        key: webhook::KIND,
-        event_type: webhook::KIND,
-        state: State::Here(Implementation {
-            schema: || schemars::schema_for!(WebhookConfig),
-            compile: compile_webhook,
-            example: webhook::EXAMPLE,
-        }),
-    },
-    Kind {
-        key: calendar::KIND,
-        event_type: calendar::KIND,
-        state: State::Here(Implementation {
-            schema: || schemars::schema_for!(CalendarConfig),
-            compile: compile_calendar,
-            example: calendar::EXAMPLE,
-        }),
-    },
+    here::<WebhookConfig>(webhook::KIND, webhook::KIND, compile_webhook, webhook::EXAMPLE),
+    here::<CalendarConfig>(calendar::KIND, calendar::KIND, compile_calendar, calendar::EXAMPLE),
     not_yet("minio", "minio"),
     not_yet("file", "file"),
     not_yet("resource", "resource"),
     not_yet("amqp", "amqp"),
     #[cfg(feature = "kafka")]
-    Kind {
-        key: kafka::KIND,
-        event_type: kafka::KIND,
-        state: State::Here(Implementation {
-            schema: || schemars::schema_for!(KafkaConfig),
-            compile: compile_kafka,
-            example: kafka::EXAMPLE,
-        }),
-    },
+    here::<KafkaConfig>(kafka::KIND, kafka::KIND, compile_kafka, kafka::EXAMPLE),
     #[cfg(not(feature = "kafka"))]
     left_out("kafka", "kafka", "kafka"),
     not_yet("mqtt", "mqtt"),
     #[cfg(feature = "nats")]
-    Kind {
-        key: nats::KIND,
-        event_type: nats::KIND,
-        state: State::Here(Implementation {
-            schema: || schemars::schema_for!(NatsConfig),
-            compile: compile_nats,
-            example: nats::EXAMPLE,
-        }),
-    },
+    here::<NatsConfig>(nats::KIND, nats::KIND, compile_nats, nats::EXAMPLE),
     #[cfg(not(feature = "nats"))]
     left_out("nats", "nats", "nats"),
     #[cfg(feature = "sns")]
-    Kind {
-        key: sns::KIND,
-        event_type: sns::KIND,
-        state: State::Here(Implementation {
-            schema: || schemars::schema_for!(SnsConfig),
-            compile: compile_sns,
-            example: sns::EXAMPLE,
-        }),
-    },
+    here::<SnsConfig>(sns::KIND, sns::KIND, compile_sns, sns::EXAMPLE),
     #[cfg(not(feature = "sns"))]
     left_out("sns", "sns", "sns"),
     #[cfg(feature = "sqs")]
-    Kind {
-        key: sqs::KIND,
-        event_type: sqs::KIND,
-        state: State::Here(Implementation {
-            schema: || schemars::schema_for!(SqsConfig),
-            compile: compile_sqs,
-            example: sqs::EXAMPLE,
-        }),
-    },
+    here::<SqsConfig>(sqs::KIND, sqs::KIND, compile_sqs, sqs::EXAMPLE),
     #[cfg(not(feature = "sqs"))]
     left_out("sqs", "sqs", "sqs"),
     #[cfg(feature = "pubsub")]
-    Kind {
-        key: pubsub::KEY,
-        event_type: pubsub::KIND,
-        state: State::Here(Implementation {
-            schema: || schemars::schema_for!(PubSubConfig),
-            compile: compile_pubsub,
-            example: pubsub::EXAMPLE,
-        }),
-    },
+    here::<PubSubConfig>(pubsub::KEY, pubsub::KIND, compile_pubsub, pubsub::EXAMPLE),
     #[cfg(not(feature = "pubsub"))]
     left_out("pubSub", "pubsub", "pubsub"),
     not_yet("github", "github"),
@@ -169,6 +113,16 @@ pub static KINDS: &[Kind] = &[
     not_yet("gerrit", "gerrit"),
     not_yet("mns", "mns"),
 ];
+
+const fn here<C: JsonSchema>(
+    key: &'static str,
+    event_type: &'static str,
+    compile: fn(&Value, &FieldPath, Dialect) -> Compiled,
+    example: &'static str,
+) -> Kind {
+    let schema = || schemars::schema_for!(C);
+    Kind { key, event_type, state: State::Here(Implementation { schema, compile, example }) }
+}
 
 const fn not_yet(key: &'static str, event_type: &'static str) -> Kind {
     Kind { key, event_type, state: State::NotYet }

@@ -6,6 +6,8 @@
 //!
 //! Not here: the bus, sensors, triggers.
 
+#[cfg(any(feature = "kafka", feature = "nats", feature = "pubsub", feature = "sqs"))]
+mod again;
 pub mod calendar;
 mod cloudevents;
 pub mod codes;

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::condition::Part;
 use super::context::Context;
-use super::limits::{FIRST_PAUSE, longer};
 use crate::source::Running;
-use crate::{Message, SinkError, Unreadable};
+use crate::{Message, SinkError, Unreadable, again};
 
 /// What a message has become.
 pub enum Offer {
@@ -89,24 +87,12 @@ impl Deliverer {
     where
         F: Future<Output = Result<T, SinkError>>,
     {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match give().await {
-                Err(SinkError::Unavailable(why)) => {
-                    self.context.condition.wrong(Part::Bus, format!("messages wait: {why}"));
-                }
-                taken => {
-                    self.context.condition.bus_takes();
-                    return Some(taken);
-                }
-            }
-            tokio::select! {
-                biased;
-                () = self.abandon.cancelled() => return None,
-                () = sleep(pause) => {}
-            }
-            pause = longer(pause);
-        }
+        let condition = &self.context.condition;
+        again::until_taken(give, &self.abandon, |why| match why {
+            Some(why) => condition.wrong(Part::Bus, why),
+            None => condition.bus_takes(),
+        })
+        .await
     }
 }
 

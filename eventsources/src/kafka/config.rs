@@ -11,8 +11,9 @@ use tripline_config::{FieldPath, Problem};
 use tripline_kafka::{Credentials, Mistake, SaslConfig, Security, TlsConfig, brokers, is_topic};
 use tripline_schedules::duration;
 
-use super::limits::{FIRST_PAUSE, LONGEST_PAUSE, MAX_PER_SECOND};
+use super::limits::MAX_PER_SECOND;
 use super::sarama;
+use crate::again::{FIRST_PAUSE, LONGEST_PAUSE};
 use crate::fields::{Correlation, EventFilter, data_end, take};
 use crate::{SecretLookup, codes};
 

@@ -54,14 +54,3 @@ pub const KNOCK: Duration = Duration::from_secs(1);
 pub const ANSWER: Duration = Duration::from_secs(15);
 /// How often it is looked whether a secret has changed.
 pub const SECRETS_EVERY: Duration = Duration::from_secs(2);
-
-/// The first pause before something that failed is tried again; each further one is twice as
-/// long.
-pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause before something that failed is tried again.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// The pause after `pause`.
-pub fn longer(pause: Duration) -> Duration {
-    (pause * 2).min(LONGEST_PAUSE)
-}

@@ -21,11 +21,12 @@ use super::config::{Kafka, Part as Reads};
 use super::context::{Context, may_not_read, not_there};
 use super::held::Progress;
 use super::limits::{
-    CALL, FIRST_PAUSE, IN_A_ROW, KEEP_EVERY, KNOCK, LONGEST_PAUSE, MOMENT, PACED, PATIENCE,
-    SECRETS_EVERY, STOP, WAIT, WAIT_FOR_APPEND, longer,
+    CALL, IN_A_ROW, KEEP_EVERY, KNOCK, MOMENT, PACED, PATIENCE, SECRETS_EVERY, STOP, WAIT,
+    WAIT_FOR_APPEND,
 };
 use super::message::taken;
 use super::session::client;
+use crate::again::{FIRST_PAUSE, longer};
 use crate::source::Running;
 
 /// Why a session has ended without an error.
@@ -360,7 +361,7 @@ impl Puller {
             }
             Err((part, why)) => self.context.condition.wrong(part, why),
         }
-        self.knock = (Instant::now() + self.knock.1, longer(self.knock.1).min(LONGEST_PAUSE));
+        self.knock = (Instant::now() + self.knock.1, longer(self.knock.1));
     }
 
     fn ask(&self) -> Result<(), (Part, String)> {

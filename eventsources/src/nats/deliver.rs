@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::limits::{FIRST_PAUSE, LONGEST_PAUSE};
 use super::offer::Offer;
 use crate::source::Running;
-use crate::{Message, SinkError, Unreadable};
+use crate::{Message, SinkError, Unreadable, again};
 
 /// What has become of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,27 +90,17 @@ impl Deliverer {
     where
         F: Future<Output = Result<T, SinkError>>,
     {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match give().await {
-                // The daemon says by itself that the bus does not take events.
-                Err(SinkError::Unavailable(why)) => {
-                    self.running.health.failing(format!("messages wait: {why}"));
-                }
-                taken => {
-                    if pause > FIRST_PAUSE {
-                        self.running.health.ready(&*self.well);
-                    }
-                    return Some(taken);
-                }
+        let (health, mut waited) = (&self.running.health, false);
+        again::until_taken(give, &self.abandon, |why| match why {
+            // The daemon says by itself that the bus does not take events.
+            Some(why) => {
+                waited = true;
+                health.failing(why);
             }
-            tokio::select! {
-                biased;
-                () = self.abandon.cancelled() => return None,
-                () = sleep(pause) => {}
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+            None if waited => health.ready(&*self.well),
+            None => {}
+        })
+        .await
     }
 }
 

@@ -37,11 +37,6 @@ pub const PING_EVERY: Duration = Duration::from_secs(5);
 pub const CREDENTIALS_CHECK: Duration = Duration::from_secs(5);
 /// How long acknowledgements may take that are under way when a session ends.
 pub const FLUSH: Duration = Duration::from_secs(5);
-/// The first pause before messages are offered to the event bus again; each further one is
-/// twice as long.
-pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// `ackWait` where it is not given.
 pub const ACK_WAIT: Duration = Duration::from_secs(30);

@@ -11,7 +11,7 @@ const GOOGLE: &str = "https://pubsub.googleapis.com";
 /// The client of these calls. It connects when it is first used.
 #[derive(Clone)]
 pub struct Admin {
-    channel: Channel,
+    pub(super) channel: Channel,
 }
 
 impl Admin {
@@ -35,7 +35,7 @@ impl Admin {
         let request = TestIamPermissionsRequest { resource: resource.to_owned(), permissions };
         let path = "/google.iam.v1.IAMPolicy/TestIamPermissions";
         let answer: TestIamPermissionsResponse =
-            self.call(path, ("resource", resource), request).await?;
+            self.channel.call(path, ("resource", resource), request).await?;
         Ok(answer.permissions)
     }
 
@@ -43,7 +43,8 @@ impl Admin {
     pub async fn topic_of(&self, subscription: &str) -> Result<String, Trouble> {
         let request = SubscriptionRequest { subscription: subscription.to_owned() };
         let path = "/google.pubsub.v1.Subscriber/GetSubscription";
-        let answer: Subscription = self.call(path, ("subscription", subscription), request).await?;
+        let answer: Subscription =
+            self.channel.call(path, ("subscription", subscription), request).await?;
         Ok(answer.topic)
     }
 
@@ -51,34 +52,21 @@ impl Admin {
     pub async fn create_subscription(&self, name: &str, topic: &str) -> Result<(), Trouble> {
         let request = Subscription { name: name.to_owned(), topic: topic.to_owned() };
         let path = "/google.pubsub.v1.Subscriber/CreateSubscription";
-        self.call(path, ("name", name), request).await.map(|_: Subscription| ())
+        self.channel.call(path, ("name", name), request).await.map(|_: Subscription| ())
     }
 
     /// Creates a topic.
     pub async fn create_topic(&self, name: &str) -> Result<(), Trouble> {
         let path = "/google.pubsub.v1.Publisher/CreateTopic";
         let request = Topic { name: name.to_owned() };
-        self.call(path, ("name", name), request).await.map(|_: Topic| ())
+        self.channel.call(path, ("name", name), request).await.map(|_: Topic| ())
     }
 
     /// Deletes a subscription.
     pub async fn delete_subscription(&self, name: &str) -> Result<(), Trouble> {
         let request = SubscriptionRequest { subscription: name.to_owned() };
         let path = "/google.pubsub.v1.Subscriber/DeleteSubscription";
-        self.call(path, ("subscription", name), request).await.map(|_: Empty| ())
-    }
-
-    pub(super) async fn call<Q, A>(
-        &self,
-        path: &'static str,
-        about: (&str, &str),
-        request: Q,
-    ) -> Result<A, Trouble>
-    where
-        Q: prost::Message + Send + Sync + 'static,
-        A: prost::Message + Default + Send + Sync + 'static,
-    {
-        self.channel.call(path, about, request).await
+        self.channel.call(path, ("subscription", name), request).await.map(|_: Empty| ())
     }
 }
 

@@ -13,7 +13,7 @@ use tripline_event::EventId;
 use super::KIND;
 use super::config::PubSub;
 use super::data::{attributes, event_data};
-use super::limits::{FIRST_PAUSE, LONGEST_PAUSE};
+use crate::again::{FIRST_PAUSE, longer};
 use crate::source::Running;
 use crate::unwrap::gcs;
 use crate::{Message, SinkError, Unreadable};
@@ -231,7 +231,7 @@ impl<'a> Attempts<'a> {
             () = self.taker.abandon.cancelled() => true,
             () = sleep(self.pause) => false,
         };
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.pause = longer(self.pause);
         !abandoned
     }
 }

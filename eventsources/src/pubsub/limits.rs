@@ -16,10 +16,6 @@ pub const MAX_BYTES: i64 = 1024 * 1024 * 1024;
 /// not take it. After that it is given back, for another subscriber to take. It is not given
 /// back at once, since each delivery counts towards the subscription's dead-letter topic.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// The first pause before a message is tried again; each further one is twice as long.
-pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause before a message is tried again.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How often a subscription on which nothing comes in is looked at: the library opens its
 /// stream again and again without a word while the service cannot be reached.

@@ -419,7 +419,8 @@ async fn a_subscription_with_exactly_once_delivery_is_acknowledged_too() {
     let topic = format!("projects/{}/topics/builds", server.project());
     let request = OnceOnly { name: name.clone(), topic, exactly_once: true };
     let path = "/google.pubsub.v1.Subscriber/CreateSubscription";
-    let created: OnceOnly = admin(&server).call(path, ("name", &name), request).await.unwrap();
+    let created: OnceOnly =
+        admin(&server).channel.call(path, ("name", &name), request).await.unwrap();
     assert!(created.exactly_once);
     let ids = server.publish("builds", &[Message::new("1"), Message::new("2")]).unwrap();
     let once = || argo(&server, json!({"subscriptionID": "once"}));

@@ -24,16 +24,6 @@ pub const STOP: Duration = Duration::from_millis(4500);
 /// How long giving back may take after that.
 pub const GIVE_BACK: Duration = Duration::from_millis(1500);
 
-/// The first pause before something that failed is tried again; each further one is twice as
-/// long.
-pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause before something that failed is tried again.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often deleting is tried. What cannot be deleted is delivered again, is a repeat then,
 /// and is deleted then.
 pub const DELETE_TRIES: u32 = 6;
-
-/// The pause after `pause`.
-pub fn longer(pause: Duration) -> Duration {
-    (pause * 2).min(LONGEST_PAUSE)
-}

@@ -16,10 +16,11 @@ use super::batch::{Batch, Fate};
 use super::condition::{Condition, Part};
 use super::config::Sqs;
 use super::content::{Content, id_of};
-use super::limits::{BATCH, DELETE_TRIES, FIRST_PAUSE, GIVE_BACK, longer};
+use super::limits::{BATCH, DELETE_TRIES, GIVE_BACK};
 use super::queue::{Queue, Received};
+use crate::again::{FIRST_PAUSE, longer};
 use crate::source::Running;
-use crate::{SinkError, Unreadable};
+use crate::{SinkError, Unreadable, again};
 
 /// Each run of it is a receive at a time; they share all the rest.
 pub struct Poller {
@@ -183,21 +184,13 @@ impl Poller {
     where
         F: Future<Output = Result<T, SinkError>>,
     {
-        let mut pause = FIRST_PAUSE;
         let mut _waiting = None;
-        loop {
-            match give().await {
-                Err(SinkError::Unavailable(why)) => {
-                    _waiting = Some(self.condition.waits(format!("messages wait: {why}")));
-                }
-                taken => return Some(taken),
+        again::until_taken(give, &self.running.stop, |why| {
+            if let Some(why) = why {
+                _waiting = Some(self.condition.waits(why));
             }
-            self.pause(pause).await;
-            if self.running.stop.is_cancelled() {
-                return None;
-            }
-            pause = longer(pause);
-        }
+        })
+        .await
     }
 
     /// Deletes what is durable. What cannot be deleted is delivered again and is a repeat

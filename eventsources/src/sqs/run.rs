@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::condition::{Condition, Part};
 use super::config::Sqs;
-use super::limits::{FIRST_PAUSE, MAX_POLLERS, STOP, longer};
+use super::limits::{MAX_POLLERS, STOP};
 use super::poller::Poller;
 use super::queue::Queue;
 use crate::BoxFuture;
+use crate::again::{FIRST_PAUSE, longer};
 use crate::source::{EventSource, Running, SourceError};
 
 impl EventSource for Sqs {
