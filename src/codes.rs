@@ -27,6 +27,8 @@ tripline_config::codes! {
         "Its actions wait until there is a `Cluster` of that name, or the daemon runs with `--context` of that name. Then they expire.";
     EVENT_BUS = "TL0540", "The event bus is wrong.",
         "One daemon has one event bus. An EventBus says JetStream on a server (`jetstreamExotic`), or JetStream where `--nats` says (`jetstream`); the message says what cannot be used.";
+    INTEROP = "TL0541", "A bus of Argo Events is not described as it must be, or cannot carry an event source.",
+        "With `interop: argoEvents` an EventBus says where Argo Events' bus is, and where sensors begin there that are taken over. Its subjects are made of the names of event sources and events, which therefore have no dots, spaces, `*` or `>`.";
     CLUSTER_TWICE = "TL0531", "Two Clusters have the same name.",
         "Actions name a cluster by its name alone, whichever namespace the object is in: its namespace only says where its Secret is.";
     SENSOR_TEST = "TL0550", "A SensorTest is wrong.",

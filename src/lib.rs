@@ -18,6 +18,7 @@ pub mod explain;
 pub mod graph;
 pub mod import;
 pub mod index;
+pub mod interop;
 pub mod load;
 pub mod memory;
 pub mod program;

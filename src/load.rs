@@ -10,6 +10,7 @@ mod cluster;
 mod schedules;
 
 pub mod event_bus;
+pub mod interop;
 pub(crate) mod remembered;
 pub mod upstreams;
 
@@ -76,8 +77,25 @@ pub struct LoadedSource {
     pub name: ObjectName,
     /// Its events.
     pub events: Vec<EventDefinition>,
+    /// The EventBus that it names.
+    pub event_bus: String,
     /// What is to be said where its upstream is real and workflows would only be recorded.
     pub real_upstream: Option<Diagnostic>,
+}
+
+impl LoadedSource {
+    /// The EventBus that it names, in its own namespace.
+    pub fn bus(&self) -> ObjectName {
+        ObjectName::new(&self.name.namespace, &self.event_bus)
+    }
+}
+
+impl LoadedSensor {
+    /// The EventBus that it names, in its own namespace.
+    pub fn bus(&self) -> ObjectName {
+        let object: Value = serde_json::from_str(&self.definition.json).unwrap_or_default();
+        ObjectName::new(&self.definition.name.namespace, interop::bus_named(&object))
+    }
 }
 
 /// Kind, namespace and name of an object.
@@ -99,6 +117,10 @@ pub struct Configuration {
     pub event_bus: Option<event_bus::EventBusChoice>,
     /// An `EventBus` that names a server and cannot be used.
     pub event_bus_refused: Option<ObjectName>,
+    /// Buses of Argo Events, by the object's name.
+    pub interop: BTreeMap<ObjectName, interop::InteropBus>,
+    /// Those that cannot be used: sensors that name one are not begun.
+    pub interop_refused: BTreeSet<ObjectName>,
     /// How many tests there are. They are not looked at here: see [`crate::sensor_test`].
     pub tests: usize,
     /// Objects that were refused, and the first reason.
@@ -342,7 +364,8 @@ impl Loader<'_> {
         if !self.refuse(&object, problems) {
             let name = object.name.clone();
             let real_upstream = upstreams::diagnose(&object, &events);
-            let source = LoadedSource { name: name.clone(), events, real_upstream };
+            let event_bus = interop::bus_named(&object.value).to_owned();
+            let source = LoadedSource { name: name.clone(), events, event_bus, real_upstream };
             self.configuration.sources.insert(name, source);
         }
         self.remember(object);
@@ -389,6 +412,12 @@ impl Loader<'_> {
         let mut found = Vec::new();
         for (name, sensor) in &self.configuration.sensors {
             for (index, dependency) in sensor.compiled.sensor.dependencies.iter().enumerate() {
+            // Argo Events' event sources are nowhere in these files.
+            if !self.configuration.interop.is_empty()
+                && self.configuration.is_interop(&sensor.bus())
+            {
+                continue;
+            }
                 if !known.contains(&dependency.key) && !self.is_of_schedule(&dependency.key) {
                     let problem = unknown_event(index, &dependency.key, &known);
                     found.extend(self.diagnose_sensor(name, problem));

@@ -21,7 +21,7 @@ pub mod record;
 
 pub use action::{Action, ActionEvent, Origin};
 pub use clock::{Clock, SystemClock};
-pub use cloud_event::CloudEvent;
+pub use cloud_event::{Addressee, CloudEvent, Transfer};
 pub use correlation::CorrelationId;
 pub use event::Event;
 pub use id::{ActionId, DefinitionHash, EventId};

@@ -325,7 +325,7 @@ fn newer_than_this(bytes: &[u8]) -> Result<(), RecordError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CorrelationId, ObjectName, Position, TriggerName};
+    use crate::{Addressee, CorrelationId, ObjectName, Position, Transfer, TriggerName};
 
     fn event(data: Option<&str>) -> Event {
         Event {
@@ -368,6 +368,16 @@ mod tests {
             subject: subject.map(str::to_owned),
             time: subject.map(|_| "2026-11-21T02:00:00Z".parse().unwrap()),
             extensions: extensions.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            transfer: subject.map(|_| {
+                let to = Addressee {
+                    sensor: "deploy".into(),
+                    trigger: "submit".into(),
+                    dependency: "build".into(),
+                    held: true,
+                };
+                let to = vec![to.clone(), Addressee { held: false, ..to }];
+                Box::new(Transfer { stream: "s".into(), sequence: 7, to, transformed: true })
+            }),
         };
         for said in [said(None, &[]), said(Some("app"), &[("sampledrate", "30")])] {
             let cloud_event = Some(Box::new(said));

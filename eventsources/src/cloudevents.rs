@@ -204,7 +204,8 @@ fn finish(
     let (body, json) = body(content_type.as_deref(), data)?;
     let links = links(&attributes);
     let identity = identity(&source, &id);
-    let event = CloudEvent { id, source, kind, subject, time, extensions: attributes };
+    let extensions = attributes;
+    let event = CloudEvent { id, source, kind, subject, time, extensions, transfer: None };
     Ok(Taken { event: Box::new(event), id: identity, body, json, links })
 }
 
@@ -338,6 +339,7 @@ mod tests {
                 extensions: [("correlationid", "b%-1"), ("sampledrate", "30")]
                     .map(|(name, value)| (name.into(), value.into()))
                     .into(),
+                transfer: None,
             }),
             id: EventId("/builds#4711".into()),
             body: Bytes::from_static(br#"{"sha":"4f2a"}"#),

@@ -63,7 +63,8 @@ impl Shared {
     }
 
     fn source_statuses(&self) -> Vec<SourceStatus> {
-        let status = self.sources.status().into_iter().map(|status| SourceStatus {
+        let statuses = self.sources.status().into_iter().chain(self.interop.source_statuses());
+        let status = statuses.map(|status| SourceStatus {
             received: self.counts.of_event(&status.key),
             kind: status.kind.to_owned(),
             ready: status.ready,

@@ -26,6 +26,8 @@ use tripline_sensors::evaluator::{Duplicate, Tally};
 use tripline_triggers::executor::{Observer, Success};
 
 use crate::engine::observer::EngineObserver;
+use crate::interop::BridgeStatus;
+use crate::interop::metrics::BridgeMetrics;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfEvent {
@@ -155,6 +157,7 @@ pub struct Metrics {
     targets: Family<OfTarget, Gauge>,
     build: Family<OfBuild, Gauge>,
     behind: AtomicI64,
+    bridges: BridgeMetrics,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -194,6 +197,8 @@ pub struct Sample {
     pub tally: Option<Arc<Tally>>,
     /// How full the event bus is, where that is known.
     pub fill: Option<Fill>,
+    /// How the bridges to buses of Argo Events are.
+    pub bridges: Vec<Arc<BridgeStatus>>,
 }
 
 impl Metrics {
@@ -237,6 +242,7 @@ impl Metrics {
             targets: Family::default(),
             build: Family::default(),
             behind: AtomicI64::new(0),
+            bridges: BridgeMetrics::default(),
         };
         let build = OfBuild { version: env!("CARGO_PKG_VERSION"), target: target.to_owned() };
         metrics.build.get_or_create(&build).set(1);
@@ -275,6 +281,7 @@ impl Metrics {
             self.action_duration.clone(),
         );
         let own = registry.sub_registry_with_prefix("tripline");
+        self.bridges.register(own);
         own.register_with_unit(
             "events_accepted",
             "Size of the events that are durable",
@@ -414,6 +421,7 @@ impl Metrics {
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.bus_used.set(sample.fill.map_or(0, |fill| bytes(fill.used)));
         self.bus_limit.set(sample.fill.map_or(0, |fill| bytes(fill.limit)));
+        self.bridges.set(&sample.bridges);
         if let Some(tally) = &sample.tally {
             self.count_filtered(tally);
         }

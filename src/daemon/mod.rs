@@ -177,6 +177,8 @@ pub(crate) struct Shared {
     pub(crate) files_at_start: u64,
     pub(crate) configuration: ArcSwap<Configuration>,
     /// A reload that waits to be confirmed, and why.
+    /// Buses of Argo Events.
+    pub(crate) interop: crate::interop::Interop,
     pub(crate) held: Mutex<Option<reload::Held>>,
     /// One reload at a time.
     pub(crate) reloading: tokio::sync::Mutex<()>,
@@ -293,6 +295,7 @@ impl Daemon {
             files_at_start,
             configuration: ArcSwap::default(),
             held: Mutex::new(None),
+            interop: crate::interop::Interop::default(),
             reloading: tokio::sync::Mutex::new(()),
             pauses: Pauses::new(Arc::clone(&bus), &engine.executor, pauses),
             letters: Arc::new(letters::OpenLetters::new(Arc::clone(&bus))),
@@ -326,6 +329,8 @@ impl Daemon {
         self.tasks.spawn(crate::index::Indexer::new(Arc::clone(&bus)).run(stop.clone()));
         self.tasks.spawn(async move { notes.run(bus, stop).await });
         let (letters, stop) = (Arc::clone(&self.shared.letters), self.stop.clone());
+        #[cfg(feature = "jetstream")]
+        self.tasks.spawn(crate::interop::run(Arc::clone(&self.shared), self.stop.clone()));
         self.tasks.spawn(async move { letters.run(stop).await });
         if let Some(address) = options.operations {
             let listener = self.listeners.listen(address).with_context(|| {

@@ -69,7 +69,7 @@ impl Shared {
         let oldest = snapshot.iter().filter_map(|trigger| trigger.oldest_decided_at).min();
         let configuration = self.configuration.load();
         let mut sources: Vec<(ObjectName, u64)> = Vec::new();
-        for status in self.sources.status() {
+        for status in self.sources.status().into_iter().chain(self.interop.source_statuses()) {
             let name = ObjectName::new(status.key.namespace, status.key.source);
             let ready = u64::from(status.ready);
             match sources.last_mut().filter(|(last, _)| *last == name) {
@@ -95,6 +95,7 @@ impl Shared {
                 .collect(),
             tally: self.counts.verdicts(),
             fill: self.bus.fill(),
+            bridges: self.interop.statuses(),
         }
     }
 }

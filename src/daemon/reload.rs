@@ -153,6 +153,13 @@ impl Shared {
             .filter(|source| refused("EventSource", &source.name))
             .cloned()
             .collect();
+        let buses: Vec<_> = before
+            .interop
+            .values()
+            .filter(|bus| !loaded.interop.contains_key(&bus.object))
+            .filter(|bus| refused("EventBus", &bus.object))
+            .cloned()
+            .collect();
         #[cfg(feature = "kubernetes")]
         let clusters: Vec<_> = before
             .clusters
@@ -166,6 +173,7 @@ impl Shared {
             .extend(kept.into_iter().map(|sensor| (sensor.definition.name.clone(), sensor)));
         #[cfg(feature = "kubernetes")]
         loaded.clusters.extend(clusters.into_iter().map(|of| (of.name.clone(), of)));
+        loaded.interop.extend(buses.into_iter().map(|bus| (bus.object.clone(), bus)));
         loaded.sources.extend(sources.into_iter().map(|source| (source.name.clone(), source)));
         Ok(loaded)
     }
@@ -194,7 +202,8 @@ impl Shared {
     /// sensors do not see.
     pub(crate) async fn put_in_force(&self, configuration: Configuration) -> anyhow::Result<()> {
         self.engine.definitions.set_routes(self.targets.apply(&configuration));
-        let definitions = configuration.definitions();
+        let in_force = self.interop.in_force(&*self.bus, &configuration).await;
+        let definitions = in_force.context("what is in force cannot be read")?;
         let mut tries = 0;
         while let Err(error) = self.engine.publisher.publish(&definitions).await {
             tries += 1;
@@ -216,7 +225,18 @@ impl Shared {
         }
         self.engine.executor.policies_changed();
         self.configuration.store(Arc::new(configuration));
+        self.interop.changed.notify_one();
         *lock(&self.held) = None;
+        Ok(())
+    }
+
+    /// Puts the sensors in force again: more of them were taken over.
+    #[cfg(feature = "jetstream")]
+    pub(crate) async fn publish_sensors(&self) -> anyhow::Result<()> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let configuration = self.configuration.load_full();
+        let definitions = self.interop.in_force(&*self.bus, &configuration).await?;
+        self.engine.publisher.publish(&definitions).await?;
         Ok(())
     }
 }

@@ -669,6 +669,10 @@ fn transformed(
     };
     action.events.iter().zip(events).map(one).collect()
 }
+        let transfer = event.cloud_event.as_ref().and_then(|said| said.transfer.as_ref());
+        if transfer.is_some_and(|transfer| transfer.transformed) {
+            return Ok(None);
+        }
 
 /// Hands the events of an action to `render`, as the sensor sees them.
 fn with_events<R>(

@@ -77,6 +77,11 @@ impl Ingest {
         self.filters.replace(events);
     }
 
+    /// The time, as events are given it.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// The bus took the latest event that was offered to it.
     pub fn is_healthy(&self) -> bool {
         self.healthy.load(Ordering::Relaxed)

@@ -35,6 +35,7 @@ pub mod schedules;
 pub mod source_filters;
 pub mod steering;
 pub mod trim;
+pub(crate) mod take_over;
 mod unreadable;
 
 use std::collections::VecDeque;

@@ -5,13 +5,17 @@
 //! `--nats`. Limits of `streamConfig` that would drop unread events are not taken over:
 //! Tripline trims by itself.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tripline_config::{Dialect, FieldPath, Object, Problem, SecretRef, decode};
 use tripline_event::ObjectName;
+use tripline_sensors::definition::NumberOrText;
 
 use super::Loader;
+use super::interop::InteropKind;
 use crate::codes;
 
 /// What `spec` may have.
@@ -30,6 +34,22 @@ pub struct EventBusSpec {
     /// JetStream on this server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jetstream_exotic: Option<Exotic>,
+    /// `argoEvents`: it is the bus of Argo Events' own pods. Tripline's sensors that name it
+    /// run on Argo Events' event sources, and Tripline's event sources that name it feed Argo
+    /// Events' sensors. Tripline's logs are elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub interop: Option<InteropKind>,
+    /// With `interop`: where a sensor begins that is taken over. `argoConsumers` (also if not
+    /// given): where Argo Events' consumers of it stand, with what its half-met conditions hold;
+    /// `latest`, `all`, a sequence of the stream, or a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub start_from: Option<NumberOrText>,
+    /// With `interop`: where these sensors begin, by name, as `startFrom`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tripline" = true))]
+    pub sensors: Option<BTreeMap<String, NumberOrText>>,
 }
 
 /// What Argo Events would install. Tripline installs nothing: of these fields it reads
@@ -187,14 +207,28 @@ impl Loader<'_> {
             return;
         };
         let names_server = spec.get("jetstreamExotic").is_some();
+        let interop = spec.get("interop").is_some();
         let dialect = Dialect::of(&object.api_version);
         let (spec, mut problems) = match decode::<EventBusSpec>(spec, &at, dialect) {
             Ok(decoded) => decoded,
             Err(problems) => {
-                self.refuse_bus(object, problems, names_server);
+                if interop {
+                    self.configuration.interop_refused.insert(object.name.clone());
+                }
+                self.refuse_bus(object, problems, names_server && !interop);
                 return;
             }
         };
+        if spec.interop.is_some() {
+            self.interop_bus(object, &spec, problems);
+            return;
+        }
+        for (given, field) in [(spec.start_from.is_some(), "startFrom"), (spec.sensors.is_some(), "sensors")] {
+            if given {
+                let message = format!("`{field}` is for a bus of Argo Events, with `interop: argoEvents`");
+                problems.push(Problem::error(codes::EVENT_BUS, at.key(field), message));
+            }
+        }
         problems.extend(refusals(&spec, &at));
         let place = object.locate(&FieldPath::root().key("spec"), true).to_string();
         let choice = choice(&spec, object.name.clone(), place, &at, &mut problems);
@@ -269,7 +303,7 @@ fn refusals(spec: &EventBusSpec, at: &FieldPath) -> Vec<Problem> {
     problems
 }
 
-fn tls_problems(exotic: &Exotic, at: &FieldPath) -> Vec<Problem> {
+pub(super) fn tls_problems(exotic: &Exotic, at: &FieldPath) -> Vec<Problem> {
     let Some(tls) = &exotic.tls else { return Vec::new() };
     let at = at.key("tls");
     let mut problems = Vec::new();

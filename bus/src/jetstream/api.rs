@@ -26,6 +26,7 @@ pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Codes of JetStream's errors (server/errors.json of nats-server).
 pub(super) mod code {
     pub(crate) const ACCOUNT_RESOURCES: u64 = 10002;
+    pub(crate) const CONSUMER_NOT_FOUND: u64 = 10014;
     pub(crate) const INSUFFICIENT_RESOURCES: u64 = 10023;
     pub(crate) const MEMORY_RESOURCES: u64 = 10028;
     pub(crate) const NO_MESSAGE: u64 = 10037;

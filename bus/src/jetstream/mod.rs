@@ -19,6 +19,7 @@
 //! Not here: limits by age and size, which are the daemon's, and making servers.
 
 mod api;
+pub mod argo;
 mod block;
 mod connection;
 mod dedup;

@@ -12,6 +12,7 @@
 //! Not here: reading the log, writing checkpoints, carrying actions out, any clock.
 
 pub mod account;
+mod addressed;
 pub mod compile;
 pub mod conditions;
 mod index;
@@ -163,6 +164,9 @@ impl Evaluator {
         event: &Event,
         recorder: &mut R,
     ) -> Decisions {
+        if let Some(to) = addressed::addressees(event) {
+            return self.decide_for(position, event, to, recorder);
+        }
         let now = self.state.log_time;
         if let Some(first) = self.state.window.insert(&event.key, &event.id, position.sequence, now)
         {

@@ -74,6 +74,7 @@ fn a_cloud_event_gives_parameters_what_it_said_of_itself() {
         subject: None,
         time: Some("2024-03-05T03:00:00Z".parse().unwrap()),
         extensions: [("sampledrate".to_owned(), "30".to_owned())].into(),
+        transfer: None,
     };
     let view = EventView { cloud_event: Some(&said), id: "4711", ..view("{}") };
     let context: serde_json::Value =

@@ -23,6 +23,8 @@ pub struct Message {
     /// Its header `Nats-Msg-Id`, by which the stream drops repeated messages; Argo Events
     /// sets the event's id.
     pub message_id: Option<String>,
+    /// All of its headers, where it was read from the stream. Argo Events sets no other.
+    pub headers: Vec<(String, String)>,
     /// The event, with the context and the data that a sensor of Argo Events sees. Its time is
     /// that of the CloudEvent, or that of the message where it has none.
     pub event: Event,
@@ -71,7 +73,7 @@ impl Message {
                 "its CloudEvent says {said}, so no sensor takes it for an event of `{source}`"
             )));
         }
-        Ok(Self { sequence, time, message_id, event })
+        Ok(Self { sequence, time, message_id, headers: Vec::new(), event })
     }
 }
 
@@ -183,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_message_is_the_event_that_a_sensor_sees() {
-        let Message { sequence, time, message_id, event } =
+        let Message { sequence, time, message_id, event, .. } =
             decode("default.builds.completed", &cloud_event().to_string()).unwrap();
         assert_eq!((sequence, time, message_id.as_deref()), (7, at(), Some("6f2a")));
         assert_eq!(event.key, EventKey::new("ci", "builds", "completed"));

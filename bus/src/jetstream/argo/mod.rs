@@ -5,22 +5,27 @@
 //! CloudEvent in JSON, its header `Nats-Msg-Id` the event's id. Each sensor has a key-value
 //! bucket of its own name with what its half-met conditions hold ([`Held`]).
 //!
-//! Promises: no stream, bucket or message of theirs is made, changed or removed, and nothing is
-//! acknowledged. A [`Reader`] has one consumer while it reads, which is ephemeral, in memory and
+//! Promises: no stream, bucket or message of theirs is changed or removed, and nothing is
+//! acknowledged; only [`Argo::publish`] adds to the stream. A [`Reader`] has one consumer while it reads, which is ephemeral, in memory and
 //! acknowledges nothing; it goes with [`Reader::close`], or by itself [`INACTIVE`] later.
 //! A message that cannot be read is an [`Undecodable`] that names stream, sequence and
 //! subject, and keeps nothing else from being read.
 //!
-//! Not here: what is decided about events, and writing to their stream.
+//! Not here: what is decided about events.
 
+mod consumers;
 mod held;
 mod message;
+mod publish;
 mod reader;
 
+pub use consumers::{Consumer, consumer_name};
 pub use held::{Held, HeldEvent};
 pub use message::{Message, Undecodable};
+pub use publish::{NotPublished, Outgoing, Published};
 pub use reader::{INACTIVE, MAX_PAGE, Reader, Start};
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 use tripline_event::Timestamp;
@@ -31,6 +36,8 @@ use super::{Auth, OpenError, Tls};
 
 /// The name of Argo Events' stream.
 pub const STREAM: &str = "default";
+/// What the subject of each of its messages begins with.
+pub const SUBJECT_PREFIX: &str = "default.";
 /// Its subjects.
 pub const SUBJECTS: &str = "default.*.*";
 
@@ -186,6 +193,15 @@ impl Argo {
     pub async fn read(&self, namespace: &str, start: Start) -> Result<Reader, ArgoError> {
         let stream = self.stream().await?;
         Reader::open(self.api.clone(), namespace, start, &stream).await
+    }
+
+    /// The body of a message, as it is; none where it is not there.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn payload(&self, sequence: u64) -> Result<Option<Bytes>, ArgoError> {
+        let found = self.api.leader_get(STREAM, &serde_json::json!({"seq": sequence})).await?;
+        Ok(found.map(|found| found.message.payload))
     }
 
     /// What the bucket of a sensor holds; none where there is no such bucket. `namespace` is

@@ -249,7 +249,11 @@ fn decode(
     let id = headers.and_then(|headers| headers.get("Nats-Msg-Id"));
     let id = id.map(|id| id.as_str().to_owned());
     let Place { sequence, time, .. } = *place;
-    Message::decode(namespace, sequence, time, &message.subject, id, &message.payload)
+    let decoded =
+        Message::decode(namespace, sequence, time, &message.subject, id, &message.payload)?;
+    let all = headers.into_iter().flat_map(|headers| headers.iter());
+    let all = all.filter_map(|(name, values)| Some((name.to_string(), values.first()?.to_string())));
+    Ok(Message { headers: all.collect(), ..decoded })
 }
 
 /// What a delivered message says of itself, in the subject that it would be acknowledged by
