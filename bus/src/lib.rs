@@ -21,6 +21,8 @@ pub mod jetstream;
 mod limits;
 pub mod memory;
 
+#[cfg(feature = "jetstream")]
+pub use jetstream::argo;
 pub use limits::{MAX_BATCH_BYTES, MAX_DEDUP_BYTES, MAX_KEY_BYTES, MAX_RECORD_BYTES};
 
 use std::future::Future;
