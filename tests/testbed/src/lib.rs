@@ -7,6 +7,7 @@
 //! | [`Moto`] | SQS, SNS and STS, in memory |
 //! | [`Kafka`] | Apache Kafka, one broker, on disk |
 //! | [`ElasticMq`] | another SQS, in memory |
+//! | [`ArgoEvents`] | event sources and sensors of Argo Events |
 //! | [`KubeApi`] | kube-apiserver on etcd, with RBAC and the custom resources of Argo Workflows |
 //! | [`Toxiproxy`] | a TCP proxy that is slow, or cuts connections, when told so |
 //!
@@ -20,12 +21,14 @@
 //! A server that was killed or stopped comes back with `restart`, on the same ports and with
 //! what it has kept on disk; the ones in memory come back empty.
 
+mod argo_events;
 mod certificates;
 mod elasticmq;
 mod folder;
 mod http;
 mod install;
 mod kafka;
+mod kafka_tls;
 mod kube_api;
 mod kubeconfig;
 mod moto;
@@ -37,6 +40,7 @@ mod pubsub;
 mod sns_signer;
 mod toxiproxy;
 
+pub use argo_events::ArgoEvents;
 pub use certificates::{Authority, Certificate};
 pub use elasticmq::ElasticMq;
 pub use http::Answer;
