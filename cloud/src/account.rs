@@ -9,6 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::BoxFuture;
 
 /// A token of a service account.
@@ -24,6 +27,54 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token").field("expires", &self.expires).finish_non_exhaustive()
     }
+}
+
+/// Why Google believes what a cluster says of its service accounts: workload identity. On GKE
+/// nothing needs to be given: which cluster it is stands in its tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GoogleIdentity {
+    /// Who believes it, as `audience` of a credential configuration of `gcloud` has it:
+    /// `//iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`,
+    /// or, for a cluster of a fleet, `identitynamespace:PROJECT.svc.id.goog:PROVIDER`. If not
+    /// given: GKE, with the pool of the cluster's own project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+    /// Where tokens are exchanged: `https://sts.googleapis.com/v1/token` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_url: Option<String>,
+    /// Where tokens of Google's service accounts are made:
+    /// `https://iamcredentials.googleapis.com` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impersonation_url: Option<String>,
+}
+
+impl GoogleIdentity {
+    /// What is wrong with it: the field, and what was expected there.
+    pub fn mistakes(&self) -> Vec<(&'static str, String)> {
+        let addresses =
+            [("tokenUrl", &self.token_url), ("impersonationUrl", &self.impersonation_url)];
+        let mut found: Vec<_> = addresses
+            .into_iter()
+            .filter(|(_, url)| url.as_ref().is_some_and(|url| !may_be_told(url)))
+            .map(|(field, _)| (field, "expected `https://…`: a token is sent there".to_owned()))
+            .collect();
+        let begins = |text: &String| ["//", "identitynamespace:"].iter().any(|b| text.starts_with(b));
+        if self.audience.as_ref().is_some_and(|audience| !begins(audience)) {
+            let message = "expected `//iam.googleapis.com/projects/…/providers/…` or `identitynamespace:…`";
+            found.push(("audience", message.to_owned()));
+        }
+        found
+    }
+}
+
+/// Whether a token may be sent to `url`: encrypted, or on this machine.
+fn may_be_told(url: &str) -> bool {
+    url.parse::<http::Uri>().is_ok_and(|url| match (url.scheme_str(), url.host()) {
+        (Some("https"), Some(_)) => true,
+        (Some("http"), Some(host)) => ["127.0.0.1", "[::1]", "localhost"].contains(&host),
+        _ => false,
+    })
 }
 
 /// A cluster that knows service accounts.
@@ -42,6 +93,9 @@ pub trait Accounts: Send + Sync + 'static {
         name: &'a str,
         audience: &'a str,
     ) -> BoxFuture<'a, Result<Token, String>>;
+
+    /// Why Google believes the cluster, where that is said of it.
+    fn google(&self) -> Option<GoogleIdentity>;
 }
 
 /// A service account that an object names.
@@ -83,5 +137,28 @@ impl fmt::Display for ServiceAccount {
 impl fmt::Debug for ServiceAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_told_to_nobody_who_could_be_listened_to() {
+        for (url, expected) in [
+            ("https://sts.example.com/v1/token", true),
+            ("http://127.0.0.1:8080", true),
+            ("http://localhost:8080/token", true),
+            ("http://sts.example.com", false),
+            ("http://localhost.example.com", false),
+            ("sts.example.com", false),
+            ("", false),
+        ] {
+            let identity = GoogleIdentity { token_url: Some(url.into()), ..Default::default() };
+            assert_eq!(identity.mistakes().is_empty(), expected, "{url}");
+        }
+        let identity = GoogleIdentity { audience: Some("pool".into()), ..Default::default() };
+        assert_eq!(identity.mistakes()[0].0, "audience");
     }
 }

@@ -12,7 +12,7 @@ pub mod aws;
 pub mod google;
 mod secrets;
 
-pub use account::{Accounts, ServiceAccount, Token};
+pub use account::{Accounts, GoogleIdentity, ServiceAccount, Token};
 pub use secrets::{Caller, Lookup};
 
 use std::future::Future;

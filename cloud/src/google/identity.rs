@@ -7,7 +7,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tripline_config::SecretRef;
 
-use crate::Lookup;
+use super::federated::Federated;
+use crate::{Caller, Lookup};
 
 /// Credentials, and what they were made of: a secret that has changed is noticed.
 pub struct Identity {
@@ -25,11 +26,22 @@ impl Identity {
         Self { credentials: anonymous::Builder::new().build(), account: None, read: None }
     }
 
-    /// The application default credentials.
+    /// Those of the caller's service account, where Google knows that; else the application
+    /// default credentials.
     ///
     /// # Errors
-    /// There are none.
-    pub fn default_credentials() -> Result<Self, String> {
+    /// The service account cannot be asked for; or there are none.
+    pub async fn of_caller(caller: &Caller) -> Result<Self, String> {
+        if let Some(account) = &caller.account
+            && let Some(federated) = Federated::of(account).await?
+        {
+            let name = federated.name();
+            return Ok(Self { credentials: federated.into(), account: Some(name), read: None });
+        }
+        Self::default_credentials()
+    }
+
+    fn default_credentials() -> Result<Self, String> {
         let credentials = credentials::Builder::default().build().map_err(|error| {
             format!(
                 "there are no application default credentials ({error}): set \

@@ -1,5 +1,6 @@
 //! Google: credentials, calls by gRPC, and what errors mean.
 
+mod federated;
 mod grpc;
 mod identity;
 mod names;

@@ -46,7 +46,7 @@ impl Connection {
         } else if let Some(secret) = &config.credential {
             Identity::of_secret(secret, &caller.secrets)?
         } else {
-            Identity::default_credentials()?
+            Identity::of_caller(caller).await?
         };
         let names = names(config, event).await?;
         let builder = Subscriber::builder().with_credentials(identity.credentials.clone());

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde_json::json;
-use tripline_cloud::{Accounts, Token};
+use tripline_cloud::{Accounts, GoogleIdentity, Token};
 use tripline_event::Timestamp;
 
 use super::call::{Call, Failure};
@@ -106,5 +106,9 @@ impl Accounts for ClusterAccounts {
             let expires = SystemTime::from(expiration_timestamp);
             Ok(Token { text: token, expires })
         })
+    }
+
+    fn google(&self) -> Option<GoogleIdentity> {
+        self.clusters.get(&self.name)?.definition().spec.google_identity.clone()
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tripline_cloud::GoogleIdentity;
 use tripline_config::{FieldPath, Problem, SecretRef};
 use tripline_event::ObjectName;
 
@@ -55,6 +56,11 @@ pub struct ClusterSpec {
     /// given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec_timeout_seconds: Option<u64>,
+    /// That Google believes what the cluster says of its service accounts, and why. With it,
+    /// objects that name a service account are that account to Google; without it, only those
+    /// whose account has the annotation `iam.gke.io/gcp-service-account`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub google_identity: Option<GoogleIdentity>,
     /// Whose triggers act here, where they name no cluster themselves: so unchanged sensors
     /// of Argo Events are sent to a cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -182,6 +188,9 @@ impl ClusterSpec {
                 error(at.key(field), message);
             }
         }
+        for (field, message) in self.google_identity.iter().flat_map(GoogleIdentity::mistakes) {
+            error(at.key("googleIdentity").key(field), message);
+        }
         problems
     }
 
@@ -237,6 +246,11 @@ mod tests {
             (json!({"inCluster": true, "context": "a"}), vec!["spec.context"]),
             (json!({"inCluster": true, "maxInFlight": 0}), vec!["spec.maxInFlight"]),
             (json!({"inCluster": true, "execTimeoutSeconds": 0}), vec!["spec.execTimeoutSeconds"]),
+            (json!({"inCluster": true, "googleIdentity": {}}), vec![]),
+            (
+                json!({"inCluster": true, "googleIdentity": {"tokenUrl": "http://sts.example.com"}}),
+                vec!["spec.googleIdentity.tokenUrl"],
+            ),
         ] {
             assert_eq!(wrong(spec.clone()), expected, "{spec}");
         }

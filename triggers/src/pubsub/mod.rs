@@ -53,6 +53,27 @@ struct Key {
     /// A hash of the secret: a rotated one is another key. None: the default credentials, or
     /// none at all for an address without encryption.
     secret: Option<[u8; 32]>,
+    /// The service account that it acts as, by namespace and name.
+    account: Option<(String, String)>,
+}
+
+impl Key {
+    fn new(config: &PubSubConfig, caller: &Caller) -> Result<Self, String> {
+        let address = pubsub_address(config.endpoint()).unwrap_or_else(|| GOOGLE.to_owned());
+        let mut key = Self { address, secret: None, account: None };
+        match (&config.credential_secret, &caller.account) {
+            _ if key.is_open() => {}
+            (Some(secret), _) => key.secret = Some(fingerprint(secret, &caller.secrets)?),
+            (None, Some(of)) => key.account = Some((of.namespace.clone(), of.name.clone())),
+            (None, None) => {}
+        }
+        Ok(key)
+    }
+
+    /// An address without encryption is never sent credentials.
+    fn is_open(&self) -> bool {
+        self.address.starts_with("http://")
+    }
 }
 
 struct Connection {
@@ -76,13 +97,19 @@ impl PubSubTrigger {
         let namespace = &rendered.action.trigger.namespace;
         let caller = self.identities.caller(namespace, rendered.service_account.as_deref());
         let not_done = |reason| TriggerError::NotDone { reason, after: None };
-        let connection = self.connection(&config, &caller).await.map_err(not_done)?;
+        let key = Key::new(&config, &caller).map_err(not_done)?;
+        let connection = self.connection(&key, &config, &caller).await.map_err(not_done)?;
         let topic = format!("projects/{}/topics/{}", config.project_id, config.topic);
         let request = Publish { topic: topic.clone(), messages: vec![message(&config, rendered)] };
         let path = "/google.pubsub.v1.Publisher/Publish";
         let answer = connection.channel.call(path, ("topic", &topic), request).await;
-        let answer: Published =
-            answer.map_err(|trouble| error(&trouble, &topic, connection.account.as_deref()))?;
+        let answer: Published = answer.map_err(|trouble| {
+            // The service account may be another one of Google's by now.
+            if matches!(trouble, Trouble::NoToken(_) | Trouble::Denied(_)) {
+                self.connections.forget(&key);
+            }
+            error(&trouble, &topic, connection.account.as_deref())
+        })?;
         match answer.message_ids.into_iter().next().filter(|id| !id.is_empty()) {
             Some(id) => Ok(TargetResult::Message { to: format!("topic {}", config.topic), id }),
             None => Err(TriggerError::Retry {
@@ -94,24 +121,18 @@ impl PubSubTrigger {
 
     async fn connection(
         &self,
+        key: &Key,
         config: &PubSubConfig,
         caller: &Caller,
     ) -> Result<Arc<Connection>, String> {
-        let address = pubsub_address(config.endpoint()).unwrap_or_else(|| GOOGLE.to_owned());
-        // An address without encryption is never sent credentials.
-        let open = address.starts_with("http://");
-        let secret = config.credential_secret.as_ref().filter(|_| !open);
-        let key =
-            Key { secret: secret.map(|of| fingerprint(of, &caller.secrets)).transpose()?, address };
-        let address = key.address.clone();
         self.connections
-            .get(&key, async || {
-                let identity = match secret {
-                    _ if open => Identity::anonymous(),
+            .get(key, async || {
+                let identity = match &config.credential_secret {
+                    _ if key.is_open() => Identity::anonymous(),
                     Some(secret) => Identity::of_secret(secret, &caller.secrets)?,
-                    None => Identity::default_credentials()?,
+                    None => Identity::of_caller(caller).await?,
                 };
-                let channel = Channel::new(&address, identity.credentials, CALL)?;
+                let channel = Channel::new(&key.address, identity.credentials, CALL)?;
                 Ok(Connection { channel, account: identity.account })
             })
             .await
@@ -129,7 +150,7 @@ impl PubSubTrigger {
         service_account: Option<&str>,
     ) -> Result<String, String> {
         let caller = self.identities.caller(namespace, service_account);
-        let connection = self.connection(config, &caller).await?;
+        let connection = self.connection(&Key::new(config, &caller)?, config, &caller).await?;
         let topic = format!("projects/{}/topics/{}", config.project_id, config.topic);
         let said =
             |trouble: Trouble| error(&trouble, &topic, connection.account.as_deref()).to_string();
@@ -214,12 +235,13 @@ fn error(trouble: &Trouble, topic: &str, account: Option<&str>) -> TriggerError 
             format!("the credentials of {who} are not accepted: {said}: has the key been deleted?"),
             None,
         ),
-        Trouble::NoToken(why) => not_done(
-            format!(
-                "there is no token for {who}: {why}: set `credentialSecret`, or GOOGLE_APPLICATION_CREDENTIALS"
-            ),
-            None,
-        ),
+        Trouble::NoToken(why) => {
+            let advice = match account {
+                Some(_) => "",
+                None => ": set `credentialSecret`, or GOOGLE_APPLICATION_CREDENTIALS",
+            };
+            not_done(format!("there is no token for {who}: {why}{advice}"), None)
+        }
         Trouble::Exhausted { said, after } => {
             not_done(format!("`{topic}`: a quota is used up: {said}"), *after)
         }

@@ -26,8 +26,7 @@ async fn a_token_is_of_the_account_for_its_audience_and_for_nobody_without_the_r
     let user = tripline("identity");
     world.kube.grant("identity", Subject::User(&user), &rules).unwrap();
     let token = accounts.token("identity", "builds", "sts.amazonaws.com").await.unwrap();
-    let payload = token.text.split('.').nth(1).unwrap();
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    let claims = claims(&token.text);
     assert_eq!(claims["aud"], json!(["sts.amazonaws.com"]));
     assert_eq!(claims["sub"], "system:serviceaccount:identity:builds");
     assert!(!format!("{token:?}").contains(&token.text));
@@ -38,4 +37,10 @@ async fn a_token_is_of_the_account_for_its_audience_and_for_nobody_without_the_r
     let nowhere = ClusterAccounts::new(std::sync::Arc::clone(&world.clusters), "nowhere");
     let nowhere = nowhere.annotations("identity", "builds").await.unwrap_err();
     assert!(nowhere.contains("no Cluster `nowhere`"), "{nowhere}");
+}
+
+/// What a token says, whoever has signed it.
+pub fn claims(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }

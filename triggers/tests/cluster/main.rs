@@ -13,6 +13,8 @@ mod changing;
 mod credentials;
 #[cfg(feature = "kubernetes")]
 mod following;
+#[cfg(all(feature = "kubernetes", feature = "pubsub"))]
+mod google;
 #[cfg(feature = "kubernetes")]
 mod objects;
 #[cfg(feature = "kubernetes")]
