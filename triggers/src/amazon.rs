@@ -1,16 +1,21 @@
-//! What triggers on Amazon's services share: the message's attributes and group, and what an
-//! error means to the executor.
+//! What triggers on Amazon's services share: clients that are kept, the message's attributes and
+//! group, and what an error means to the executor.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Deserialize as _;
+use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
-use tripline_cloud::aws::{Access, Fields, Kind, Trouble};
+use tripline_cloud::Caller;
+use tripline_cloud::aws::{Access, Fields, Kind, Place, Trouble};
 use tripline_config::{FieldPath, Problem};
+use tripline_event::outcome::TargetResult;
 use tripline_event::{Action, Cause};
 
 use crate::message_headers::{HeaderRules, headers};
-use crate::{RenderedAction, TriggerError, codes};
+use crate::pool::Pool;
+use crate::{Identities, RenderedAction, TriggerError, codes};
 
 /// How long one call may take.
 pub(crate) const CALL: Duration = Duration::from_secs(30);
@@ -23,6 +28,123 @@ const MAX_GROUP_CHARS: usize = 128;
 
 /// The attributes of a CloudEvent that must be there, with the prefix that they have as headers.
 const CLOUD_EVENT: [&str; 4] = ["ce-id", "ce-source", "ce-specversion", "ce-type"];
+
+/// What takes messages, a queue or a topic, with a client for it.
+pub(crate) trait Service: Send + Sync + Sized + 'static {
+    /// The key under `template`.
+    const KIND: &'static str;
+    /// What stands under the key.
+    type Config: DeserializeOwned + Send + Sync;
+
+    /// What is wrong with a configuration whose payload is rendered.
+    fn mistakes(config: &Self::Config) -> Vec<Problem>;
+
+    /// What a configuration names.
+    fn named(config: &Self::Config) -> Named;
+
+    /// A client for it.
+    fn open(
+        named: &Named,
+        caller: &Caller,
+    ) -> impl Future<Output = Result<Self, Trouble>> + Send;
+
+    /// Where it is.
+    fn place(&self) -> &Place;
+
+    /// Sends a message; its id, if the service answers with one.
+    fn send(
+        &self,
+        config: &Self::Config,
+        action: &Action,
+        body: &str,
+    ) -> impl Future<Output = Result<Option<String>, Trouble>> + Send;
+}
+
+/// A queue or topic, and how it is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Named {
+    pub(crate) access: Access,
+    pub(crate) name: String,
+    /// The account that it belongs to, where that is another one.
+    pub(crate) account: Option<String>,
+}
+
+/// What makes one client differ from another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    namespace: String,
+    service_account: Option<String>,
+    named: Named,
+}
+
+/// Sends messages, with one client for each distinct queue or topic and credential.
+pub(crate) struct Sender<S> {
+    identities: Identities,
+    opened: Pool<Key, S>,
+}
+
+impl<S: Service> Sender<S> {
+    pub(crate) fn new(identities: Identities) -> Self {
+        Self { identities, opened: Pool::default() }
+    }
+
+    pub(crate) async fn send(
+        &self,
+        rendered: &RenderedAction,
+    ) -> Result<TargetResult, TriggerError> {
+        let config = S::Config::deserialize(&rendered.config)
+            .map_err(|error| invalid(format!("`{}` is not valid: {error}", S::KIND)))?;
+        let body = body(rendered)?;
+        let namespace = &rendered.action.trigger.namespace;
+        let (key, caller) = self.key(&config, namespace, rendered.service_account.as_deref())?;
+        let sent = async {
+            let opened = self.opened.get(&key, async || S::open(&key.named, &caller).await).await?;
+            let (id, place) = (opened.send(&config, &rendered.action, body).await?, opened.place());
+            match id.filter(|id| !id.is_empty()) {
+                Some(id) => Ok(TargetResult::Message { to: place.what.clone(), id }),
+                None => {
+                    let text = format!("{place} has answered without the id of a message");
+                    Err(Trouble::new(Kind::Unknown, text))
+                }
+            }
+        };
+        sent.await.map_err(|trouble: Trouble| {
+            if is_of_client(&trouble) {
+                self.opened.forget(&key);
+            }
+            error(&trouble)
+        })
+    }
+
+    /// A client of its own for what `config` names, as a sensor of `namespace` has it.
+    pub(crate) async fn open(
+        &self,
+        config: &S::Config,
+        namespace: &str,
+        service_account: Option<&str>,
+    ) -> Result<S, String> {
+        let key = self.key(config, namespace, service_account);
+        let (key, caller) = key.map_err(|error| error.to_string())?;
+        S::open(&key.named, &caller).await.map_err(|trouble| trouble.to_string())
+    }
+
+    fn key(
+        &self,
+        config: &S::Config,
+        namespace: &str,
+        service_account: Option<&str>,
+    ) -> Result<(Key, Caller), TriggerError> {
+        if let Some(problem) = S::mistakes(config).into_iter().next() {
+            return Err(invalid(format!("`{}`: {}", S::KIND, problem.message)));
+        }
+        let key = Key {
+            namespace: namespace.to_owned(),
+            service_account: service_account.map(str::to_owned),
+            named: S::named(config),
+        };
+        Ok((key, self.identities.caller(namespace, service_account)))
+    }
+}
 
 /// The attributes of the message that `action` sends: the sensor's own, those that tell of the
 /// chain, and, where there is room for all four, those of a CloudEvent.
@@ -99,7 +221,7 @@ pub(crate) fn group(configured: Option<&String>, action: &Action) -> String {
 }
 
 /// The body of the message.
-pub(crate) fn body(rendered: &RenderedAction) -> Result<&str, TriggerError> {
+fn body(rendered: &RenderedAction) -> Result<&str, TriggerError> {
     let payload = rendered.payload.as_deref().unwrap_or_default();
     let text = std::str::from_utf8(payload).map_err(|_| invalid("the payload is no UTF-8"))?;
     if text.is_empty() {
@@ -109,12 +231,12 @@ pub(crate) fn body(rendered: &RenderedAction) -> Result<&str, TriggerError> {
 }
 
 /// What is configured will never work.
-pub(crate) fn invalid(reason: impl Into<String>) -> TriggerError {
+fn invalid(reason: impl Into<String>) -> TriggerError {
     TriggerError::Refused { cause: Cause::Render, reason: reason.into() }
 }
 
 /// What the executor is to do about it.
-pub(crate) fn error(trouble: &Trouble) -> TriggerError {
+fn error(trouble: &Trouble) -> TriggerError {
     let (reason, after) = (trouble.to_string(), trouble.after);
     let refused = |cause, reason| TriggerError::Refused { cause, reason };
     match trouble.kind {
@@ -129,7 +251,7 @@ pub(crate) fn error(trouble: &Trouble) -> TriggerError {
 
 /// Whether the client that has met it is to be made anew: with another address, or another role
 /// of the service account.
-pub(crate) fn is_of_client(trouble: &Trouble) -> bool {
+fn is_of_client(trouble: &Trouble) -> bool {
     matches!(trouble.kind, Kind::Denied | Kind::NotFound)
 }
 

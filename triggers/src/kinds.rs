@@ -41,141 +41,108 @@ pub struct Kind {
     implementation: Option<Implementation>,
 }
 
+type Check = fn(&Value, &FieldPath, Dialect) -> Vec<Problem>;
+
 struct Implementation {
     schema: fn() -> Schema,
-    check: fn(&Value, &FieldPath, Dialect) -> Vec<Problem>,
+    check: Check,
     example: &'static str,
 }
 
 /// All kinds, in the order in which Argo Events looks for them: the first one counts.
 pub static KINDS: &[Kind] = &[
-    Kind {
-        key: k8s::KIND,
-        applies_to: Applies::Resource,
-        implementation: Some(Implementation {
-            schema: || schemars::schema_for!(K8sConfig),
-            check: |config, at, dialect| {
-                let mut problems =
-                    checked(config, at, dialect, |config: K8sConfig| config.problems(at));
-                if cfg!(not(feature = "kubernetes")) {
-                    let message = "this build was made without the feature `kubernetes`";
-                    problems.push(Problem::error(codes::KIND_NOT_SUPPORTED, at.clone(), message));
-                }
-                problems
-            },
-            example: k8s::EXAMPLE,
-        }),
-    },
-    Kind {
-        key: workflow::KIND,
-        applies_to: Applies::Resource,
-        implementation: Some(Implementation {
-            schema: || schemars::schema_for!(WorkflowConfig),
-            check: |config, at, dialect| {
-                checked(config, at, dialect, |config: WorkflowConfig| config.problems(at))
-            },
-            example: workflow::EXAMPLE,
-        }),
-    },
-    Kind {
-        key: http::KIND,
-        applies_to: Applies::Config,
-        implementation: Some(Implementation {
-            schema: || schemars::schema_for!(HttpConfig),
-            check: |config, at, dialect| {
-                checked(config, at, dialect, |config: HttpConfig| config.problems(at))
-            },
-            example: http::EXAMPLE,
-        }),
-    },
+    here::<K8sConfig>(k8s::KIND, Applies::Resource, check_k8s, k8s::EXAMPLE),
+    here::<WorkflowConfig>(
+        workflow::KIND,
+        Applies::Resource,
+        |config, at, dialect| checked(config, at, dialect, |of: WorkflowConfig| of.problems(at)),
+        workflow::EXAMPLE,
+    ),
+    here::<HttpConfig>(
+        http::KIND,
+        Applies::Config,
+        |config, at, dialect| checked(config, at, dialect, |of: HttpConfig| of.problems(at)),
+        http::EXAMPLE,
+    ),
     not_yet("awsLambda", Applies::Config),
     not_yet("azureEventHubs", Applies::Config),
     not_yet("azureServiceBus", Applies::Config),
     #[cfg(feature = "kafka")]
-    Kind {
-        key: kafka::KIND,
-        applies_to: Applies::Config,
-        implementation: Some(Implementation {
-            schema: || schemars::schema_for!(KafkaConfig),
-            check: |config, at, dialect| {
-                checked(config, at, dialect, |config: KafkaConfig| config.problems(at))
-            },
-            example: kafka::EXAMPLE,
-        }),
-    },
+    here::<KafkaConfig>(
+        kafka::KIND,
+        Applies::Config,
+        |config, at, dialect| checked(config, at, dialect, |of: KafkaConfig| of.problems(at)),
+        kafka::EXAMPLE,
+    ),
     #[cfg(not(feature = "kafka"))]
     not_yet("kafka", Applies::Config),
     not_yet("pulsar", Applies::Config),
     #[cfg(feature = "nats")]
-    Kind {
-        key: nats::KIND,
-        applies_to: Applies::Config,
-        implementation: Some(Implementation {
-            schema: || schemars::schema_for!(NatsConfig),
-            check: |config, at, dialect| {
-                checked(config, at, dialect, |config: NatsConfig| config.problems(at))
-            },
-            example: nats::EXAMPLE,
-        }),
-    },
+    here::<NatsConfig>(
+        nats::KIND,
+        Applies::Config,
+        |config, at, dialect| checked(config, at, dialect, |of: NatsConfig| of.problems(at)),
+        nats::EXAMPLE,
+    ),
     #[cfg(not(feature = "nats"))]
     not_yet("nats", Applies::Config),
     not_yet("slack", Applies::Config),
     not_yet("openWhisk", Applies::Config),
     not_yet("custom", Applies::Config),
-    Kind {
-        key: log::KIND,
-        applies_to: Applies::Config,
-        implementation: Some(Implementation {
-            schema: || schemars::schema_for!(LogConfig),
-            check: |config, at, dialect| checked(config, at, dialect, |_: LogConfig| Vec::new()),
-            example: log::EXAMPLE,
-        }),
-    },
+    here::<LogConfig>(
+        log::KIND,
+        Applies::Config,
+        |config, at, dialect| checked(config, at, dialect, |_: LogConfig| Vec::new()),
+        log::EXAMPLE,
+    ),
     not_yet("email", Applies::Config),
     #[cfg(feature = "sqs")]
-    Kind {
-        key: sqs::KIND,
-        applies_to: Applies::Config,
-        implementation: Some(Implementation {
-            schema: || schemars::schema_for!(SqsConfig),
-            check: |config, at, dialect| {
-                checked(config, at, dialect, |config: SqsConfig| config.problems(at))
-            },
-            example: sqs::EXAMPLE,
-        }),
-    },
+    here::<SqsConfig>(
+        sqs::KIND,
+        Applies::Config,
+        |config, at, dialect| checked(config, at, dialect, |of: SqsConfig| of.problems(at)),
+        sqs::EXAMPLE,
+    ),
     #[cfg(not(feature = "sqs"))]
     not_yet("sqs", Applies::Config),
     #[cfg(feature = "sns")]
-    Kind {
-        key: sns::KIND,
-        applies_to: Applies::Config,
-        implementation: Some(Implementation {
-            schema: || schemars::schema_for!(SnsConfig),
-            check: |config, at, dialect| {
-                checked(config, at, dialect, |config: SnsConfig| config.problems(at))
-            },
-            example: sns::EXAMPLE,
-        }),
-    },
+    here::<SnsConfig>(
+        sns::KIND,
+        Applies::Config,
+        |config, at, dialect| checked(config, at, dialect, |of: SnsConfig| of.problems(at)),
+        sns::EXAMPLE,
+    ),
     #[cfg(not(feature = "sns"))]
     not_yet("sns", Applies::Config),
     #[cfg(feature = "pubsub")]
-    Kind {
-        key: pubsub::KIND,
-        applies_to: Applies::Config,
-        implementation: Some(Implementation {
-            schema: || schemars::schema_for!(PubSubConfig),
-            check: |config, at, dialect| {
-                checked(config, at, dialect, |config: PubSubConfig| config.problems(at))
-            },
-            example: pubsub::EXAMPLE,
-        }),
-    },
+    here::<PubSubConfig>(
+        pubsub::KIND,
+        Applies::Config,
+        |config, at, dialect| checked(config, at, dialect, |of: PubSubConfig| of.problems(at)),
+        pubsub::EXAMPLE,
+    ),
     #[cfg(not(feature = "pubsub"))]
     not_yet("pubSub", Applies::Config),
 ];
+
+const fn here<C: JsonSchema>(
+    key: &'static str,
+    applies_to: Applies,
+    check: Check,
+    example: &'static str,
+) -> Kind {
+    let schema = || schemars::schema_for!(C);
+    Kind { key, applies_to, implementation: Some(Implementation { schema, check, example }) }
+}
+
+fn check_k8s(config: &Value, at: &FieldPath, dialect: Dialect) -> Vec<Problem> {
+    let mut problems = checked(config, at, dialect, |of: K8sConfig| of.problems(at));
+    if cfg!(not(feature = "kubernetes")) {
+        let message = "this build was made without the feature `kubernetes`";
+        problems.push(Problem::error(codes::KIND_NOT_SUPPORTED, at.clone(), message));
+    }
+    problems
+}
 
 /// The cargo feature that brings a kind which is left out of a program without it.
 fn feature(key: &str) -> Option<&'static str> {

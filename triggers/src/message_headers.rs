@@ -135,16 +135,14 @@ mod tests {
 
     use tripline_event::event::Links;
     use tripline_event::{
-        ActionEvent, ActionId, DefinitionHash, EventId, EventKey, ObjectName, Position, TriggerName,
+        ActionEvent, ActionId, EventId, EventKey, ObjectName, Position, TriggerName,
     };
 
     use super::*;
-
-    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    use crate::messages_testing::{self, TRACE};
 
     fn action(correlation: &str) -> Action {
         let trigger = TriggerName::new(&ObjectName::new("ci", "deploy"), "send it");
-        let at = "2026-11-21T03:00:00Z".parse().unwrap();
         let event = |name: &str, sequence| ActionEvent {
             dependency: name.to_owned(),
             key: EventKey::new("ci", "builds", name),
@@ -162,19 +160,10 @@ mod tests {
         Action {
             id: ActionId::new(&trigger, [], 0),
             trigger,
-            definition: DefinitionHash::of("{}"),
             events: vec![event("approved", 1), event("completed", 7)],
             cause: Position::new(1, 7),
             links,
-            decided_at: at,
-            expires_at: at,
-            generation: 0,
-            round: 0,
-            attempted: false,
-            target: None,
-            key: None,
-            origin: tripline_event::Origin::default(),
-            copies: Vec::new(),
+            ..messages_testing::action()
         }
     }
 

@@ -11,13 +11,11 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tripline_config::{ConfigMapRef, Dialect, FieldPath, Secret, SecretRef};
-use tripline_event::event::Links;
 use tripline_event::outcome::TargetResult;
-use tripline_event::{
-    Action, ActionId, CorrelationId, DefinitionHash, ObjectName, Position, SystemClock, TriggerName,
-};
+use tripline_event::{CorrelationId, SystemClock};
 
 use super::HttpTrigger;
+use crate::messages_testing::action;
 use crate::{Attempt, RenderedAction, SecretLookup, Trigger as _, TriggerError, kinds};
 
 /// What the server was asked.
@@ -110,28 +108,8 @@ fn trigger() -> HttpTrigger {
 }
 
 pub(super) fn rendered(config: Value, payload: Option<&str>) -> RenderedAction {
-    let trigger = TriggerName::new(&ObjectName::new("ci", "notify"), "post");
-    let traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned());
-    let links =
-        Links { hops: 2, traceparent, ..Links::first(CorrelationId("build 4711\r\nx: y".into())) };
-    let at = "2026-11-21T03:00:00Z".parse().unwrap();
-    let action = Action {
-        id: ActionId::new(&trigger, [], 0),
-        trigger,
-        definition: DefinitionHash::of("{}"),
-        events: vec![],
-        cause: Position::new(1, 1),
-        links,
-        decided_at: at,
-        expires_at: at,
-        generation: 0,
-        round: 0,
-        attempted: false,
-        target: None,
-        key: None,
-        origin: tripline_event::Origin::default(),
-        copies: Vec::new(),
-    };
+    let mut action = action();
+    action.links.correlation = CorrelationId("build 4711\r\nx: y".into());
     RenderedAction {
         action: Arc::new(action),
         kind: "http".into(),

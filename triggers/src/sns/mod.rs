@@ -9,15 +9,14 @@ mod tests;
 
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
-use serde::Deserialize as _;
 use tripline_cloud::Caller;
-use tripline_cloud::aws::{Access, Kind, Place, Purpose, Trouble, explain};
-use tripline_config::FieldPath;
+use tripline_cloud::aws::{Kind, Place, Purpose, Trouble, explain};
+use tripline_config::{FieldPath, Problem};
+use tripline_event::Action;
 use tripline_event::outcome::TargetResult;
 
-use crate::amazon::{CALL, attributes, body, error, group, invalid, is_of_client};
-use crate::pool::Pool;
-use crate::{Attempt, BoxFuture, Identities, RenderedAction, Trigger, TriggerError};
+use crate::amazon::{CALL, Named, Sender, Service, attributes, group};
+use crate::{Attempt, BoxFuture, Identities, Trigger, TriggerError};
 
 pub use config::SnsConfig;
 
@@ -28,19 +27,7 @@ pub const KIND: &str = "sns";
 pub const EXAMPLE: &str = include_str!("example.yaml");
 
 /// The kind `sns`.
-pub struct SnsTrigger {
-    identities: Identities,
-    topics: Pool<Key, Topic>,
-}
-
-/// What makes one client differ from another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    namespace: String,
-    service_account: Option<String>,
-    access: Access,
-    topic: String,
-}
+pub struct SnsTrigger(Sender<Topic>);
 
 /// A topic, with a client for it.
 struct Topic {
@@ -52,44 +39,7 @@ struct Topic {
 impl SnsTrigger {
     /// Takes credentials from `identities`.
     pub fn new(identities: Identities) -> Self {
-        Self { identities, topics: Pool::default() }
-    }
-
-    async fn send(&self, rendered: &RenderedAction) -> Result<TargetResult, TriggerError> {
-        let config = SnsConfig::deserialize(&rendered.config)
-            .map_err(|error| invalid(format!("`sns` is not valid: {error}")))?;
-        let body = body(rendered)?;
-        let namespace = &rendered.action.trigger.namespace;
-        let (key, caller) = self.caller(&config, namespace, rendered.service_account.as_deref())?;
-        let sent = async {
-            let topic = self.topics.get(&key, async || Topic::new(&key, &caller).await).await?;
-            topic.publish(&config, rendered, body).await
-        };
-        sent.await.map_err(|trouble: Trouble| {
-            if is_of_client(&trouble) {
-                self.topics.forget(&key);
-            }
-            error(&trouble)
-        })
-    }
-
-    fn caller(
-        &self,
-        config: &SnsConfig,
-        namespace: &str,
-        service_account: Option<&str>,
-    ) -> Result<(Key, Caller), TriggerError> {
-        if let Some(problem) = config.mistakes(&FieldPath::root()).into_iter().next() {
-            return Err(invalid(format!("`sns`: {}", problem.message)));
-        }
-        let access = config.access(&FieldPath::root()).unwrap_or_default();
-        let key = Key {
-            namespace: namespace.to_owned(),
-            service_account: service_account.map(str::to_owned),
-            access,
-            topic: config.topic_arn.clone(),
-        };
-        Ok((key, self.identities.caller(namespace, service_account)))
+        Self(Sender::new(identities))
     }
 
     /// Looks at the topic that `config` names, as a sensor of `namespace` would. Nothing is
@@ -103,9 +53,7 @@ impl SnsTrigger {
         namespace: &str,
         service_account: Option<&str>,
     ) -> Result<String, String> {
-        let (key, caller) =
-            self.caller(config, namespace, service_account).map_err(|error| error.to_string())?;
-        let topic = Topic::new(&key, &caller).await.map_err(|trouble| trouble.to_string())?;
+        let topic = self.0.open(config, namespace, service_account).await?;
         let asked = topic.client.get_topic_attributes().topic_arn(&topic.arn).send().await;
         match asked.map_err(|error| explain("sns:GetTopicAttributes", &topic.place, &error)) {
             Ok(_) => Ok(format!("{} is there", topic.place)),
@@ -128,30 +76,45 @@ impl Trigger for SnsTrigger {
         &'a self,
         attempt: Attempt<'a>,
     ) -> BoxFuture<'a, Result<TargetResult, TriggerError>> {
-        Box::pin(self.send(attempt.rendered))
+        Box::pin(self.0.send(attempt.rendered))
     }
 }
 
-impl Topic {
-    async fn new(key: &Key, caller: &Caller) -> Result<Self, Trouble> {
-        let config = key.access.config(caller, Purpose::Attempt, CALL).await?;
-        let name = key.topic.rsplit(':').next().unwrap_or_default();
+impl Service for Topic {
+    const KIND: &'static str = KIND;
+    type Config = SnsConfig;
+
+    fn mistakes(config: &SnsConfig) -> Vec<Problem> {
+        config.mistakes(&FieldPath::root())
+    }
+
+    fn named(config: &SnsConfig) -> Named {
+        let access = config.access(&FieldPath::root()).unwrap_or_default();
+        Named { access, name: config.topic_arn.clone(), account: None }
+    }
+
+    async fn open(named: &Named, caller: &Caller) -> Result<Self, Trouble> {
+        let config = named.access.config(caller, Purpose::Attempt, CALL).await?;
+        let name = named.name.rsplit(':').next().unwrap_or_default();
         let place = Place {
             what: format!("topic `{name}`"),
             region: config.region().map(ToString::to_string).unwrap_or_default(),
-            endpoint: key.access.endpoint.clone(),
+            endpoint: named.access.endpoint.clone(),
             fields: "`topicArn`",
         };
-        Ok(Self { client: Client::new(&config), arn: key.topic.clone(), place })
+        Ok(Self { client: Client::new(&config), arn: named.name.clone(), place })
     }
 
-    async fn publish(
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    async fn send(
         &self,
         config: &SnsConfig,
-        rendered: &RenderedAction,
+        action: &Action,
         body: &str,
-    ) -> Result<TargetResult, Trouble> {
-        let action = &rendered.action;
+    ) -> Result<Option<String>, Trouble> {
         let subject = config.subject.clone().filter(|subject| !subject.is_empty());
         let request = self.client.publish().topic_arn(&self.arn).message(body);
         let mut request = request.set_subject(subject);
@@ -167,12 +130,6 @@ impl Topic {
         }
         let answer = request.send().await;
         let answer = answer.map_err(|error| explain("sns:Publish", &self.place, &error))?;
-        match answer.message_id.filter(|id| !id.is_empty()) {
-            Some(id) => Ok(TargetResult::Message { to: self.place.what.clone(), id }),
-            None => {
-                let text = format!("{} has answered without the id of a message", self.place);
-                Err(Trouble::new(Kind::Unknown, text))
-            }
-        }
+        Ok(answer.message_id)
     }
 }

@@ -9,15 +9,14 @@ mod tests;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::MessageAttributeValue;
-use serde::Deserialize as _;
 use tripline_cloud::Caller;
-use tripline_cloud::aws::{Access, Kind, Place, Purpose, Trouble, explain};
-use tripline_config::FieldPath;
+use tripline_cloud::aws::{Kind, Place, Purpose, Trouble, explain};
+use tripline_config::{FieldPath, Problem};
+use tripline_event::Action;
 use tripline_event::outcome::TargetResult;
 
-use crate::amazon::{CALL, attributes, body, error, group, invalid, is_of_client};
-use crate::pool::Pool;
-use crate::{Attempt, BoxFuture, Identities, RenderedAction, Trigger, TriggerError};
+use crate::amazon::{CALL, Named, Sender, Service, attributes, group};
+use crate::{Attempt, BoxFuture, Identities, Trigger, TriggerError};
 
 pub use config::SqsConfig;
 
@@ -28,20 +27,7 @@ pub const KIND: &str = "sqs";
 pub const EXAMPLE: &str = include_str!("example.yaml");
 
 /// The kind `sqs`.
-pub struct SqsTrigger {
-    identities: Identities,
-    queues: Pool<Key, Queue>,
-}
-
-/// What makes one client differ from another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    namespace: String,
-    service_account: Option<String>,
-    access: Access,
-    queue: String,
-    account: Option<String>,
-}
+pub struct SqsTrigger(Sender<Queue>);
 
 /// A queue that has been found.
 struct Queue {
@@ -53,45 +39,7 @@ struct Queue {
 impl SqsTrigger {
     /// Takes credentials from `identities`.
     pub fn new(identities: Identities) -> Self {
-        Self { identities, queues: Pool::default() }
-    }
-
-    async fn send(&self, rendered: &RenderedAction) -> Result<TargetResult, TriggerError> {
-        let config = SqsConfig::deserialize(&rendered.config)
-            .map_err(|error| invalid(format!("`sqs` is not valid: {error}")))?;
-        let body = body(rendered)?;
-        let namespace = &rendered.action.trigger.namespace;
-        let (key, caller) = self.caller(&config, namespace, rendered.service_account.as_deref())?;
-        let sent = async {
-            let queue = self.queues.get(&key, async || Queue::find(&key, &caller).await).await?;
-            queue.send(&config, rendered, body).await
-        };
-        sent.await.map_err(|trouble: Trouble| {
-            if is_of_client(&trouble) {
-                self.queues.forget(&key);
-            }
-            error(&trouble)
-        })
-    }
-
-    fn caller(
-        &self,
-        config: &SqsConfig,
-        namespace: &str,
-        service_account: Option<&str>,
-    ) -> Result<(Key, Caller), TriggerError> {
-        if let Some(problem) = config.mistakes(&FieldPath::root()).into_iter().next() {
-            return Err(invalid(format!("`sqs`: {}", problem.message)));
-        }
-        let access = config.access(&FieldPath::root()).unwrap_or_default();
-        let key = Key {
-            namespace: namespace.to_owned(),
-            service_account: service_account.map(str::to_owned),
-            access,
-            queue: config.queue.clone(),
-            account: config.queue_account_id.clone().filter(|account| !account.is_empty()),
-        };
-        Ok((key, self.identities.caller(namespace, service_account)))
+        Self(Sender::new(identities))
     }
 
     /// Finds the queue that `config` names, as a sensor of `namespace` would. Nothing is sent.
@@ -104,9 +52,7 @@ impl SqsTrigger {
         namespace: &str,
         service_account: Option<&str>,
     ) -> Result<String, String> {
-        let (key, caller) =
-            self.caller(config, namespace, service_account).map_err(|error| error.to_string())?;
-        let queue = Queue::find(&key, &caller).await.map_err(|trouble| trouble.to_string())?;
+        let queue = self.0.open(config, namespace, service_account).await?;
         Ok(format!("{} is there", queue.place))
     }
 }
@@ -121,36 +67,54 @@ impl Trigger for SqsTrigger {
         &'a self,
         attempt: Attempt<'a>,
     ) -> BoxFuture<'a, Result<TargetResult, TriggerError>> {
-        Box::pin(self.send(attempt.rendered))
+        Box::pin(self.0.send(attempt.rendered))
     }
 }
 
-impl Queue {
-    async fn find(key: &Key, caller: &Caller) -> Result<Self, Trouble> {
-        let config = key.access.config(caller, Purpose::Attempt, CALL).await?;
+impl Service for Queue {
+    const KIND: &'static str = KIND;
+    type Config = SqsConfig;
+
+    fn mistakes(config: &SqsConfig) -> Vec<Problem> {
+        config.mistakes(&FieldPath::root())
+    }
+
+    fn named(config: &SqsConfig) -> Named {
+        Named {
+            access: config.access(&FieldPath::root()).unwrap_or_default(),
+            name: config.queue.clone(),
+            account: config.queue_account_id.clone().filter(|account| !account.is_empty()),
+        }
+    }
+
+    async fn open(named: &Named, caller: &Caller) -> Result<Self, Trouble> {
+        let config = named.access.config(caller, Purpose::Attempt, CALL).await?;
         let place = Place {
-            what: format!("queue `{}`", key.queue),
+            what: format!("queue `{}`", named.name),
             region: config.region().map(ToString::to_string).unwrap_or_default(),
-            endpoint: key.access.endpoint.clone(),
+            endpoint: named.access.endpoint.clone(),
             fields: "`queue`, `region` and, if it belongs to another account, `queueAccountId`",
         };
         let client = Client::new(&config);
-        let asked = client.get_queue_url().queue_name(&key.queue);
+        let asked = client.get_queue_url().queue_name(&named.name);
         let found = asked
-            .set_queue_owner_aws_account_id(key.account.clone())
+            .set_queue_owner_aws_account_id(named.account.clone())
             .send()
             .await
             .map_err(|error| not_sent(explain("sqs:GetQueueUrl", &place, &error)))?;
         Ok(Self { client, url: found.queue_url.unwrap_or_default(), place })
     }
 
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
     async fn send(
         &self,
         config: &SqsConfig,
-        rendered: &RenderedAction,
+        action: &Action,
         body: &str,
-    ) -> Result<TargetResult, Trouble> {
-        let action = &rendered.action;
+    ) -> Result<Option<String>, Trouble> {
         let mut request = self.client.send_message().queue_url(&self.url).message_body(body);
         for (name, value) in attributes(action, config.attributes.as_ref()) {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value);
@@ -164,13 +128,7 @@ impl Queue {
         }
         let answer = request.send().await;
         let answer = answer.map_err(|error| explain("sqs:SendMessage", &self.place, &error))?;
-        match answer.message_id.filter(|id| !id.is_empty()) {
-            Some(id) => Ok(TargetResult::Message { to: self.place.what.clone(), id }),
-            None => {
-                let text = format!("{} has answered without the id of a message", self.place);
-                Err(Trouble::new(Kind::Unknown, text))
-            }
-        }
+        Ok(answer.message_id)
     }
 }
 
