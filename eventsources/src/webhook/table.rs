@@ -20,6 +20,10 @@ pub struct Route {
     /// The configured path of the correlation id.
     pub correlation_path: Option<String>,
     /// The service account that the event source names.
+    #[cfg_attr(
+        not(feature = "sns"),
+        expect(dead_code, reason = "of what is posted only messages of SNS need their sender")
+    )]
     pub service_account: Option<String>,
     /// What takes its requests, where it is of a kind that is built on webhooks.
     pub receiver: Option<Arc<dyn Receiver>>,
