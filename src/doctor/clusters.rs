@@ -13,6 +13,7 @@ use tripline_triggers::workflow::local;
 use super::{Finding, Probe, World};
 use crate::daemon::targets;
 use crate::engine::routes::Routes;
+use crate::engine::schedules::Kind;
 use crate::load::LoadedSensor;
 
 /// One for each cluster, and one for each sensor that acts in one.
@@ -107,8 +108,27 @@ fn wants(sensor: &LoadedSensor, routes: &Routes) -> BTreeMap<String, Wanted> {
         sensor: sensor.definition.name.clone(),
         service_account: account.map(str::to_owned),
         namespaces: namespaces.into_iter().collect(),
+        changes: changes_workflows(&object),
+        removes: matches!(&sensor.compiled.schedule, Some(of) if of.kind == Kind::CronWorkflow),
     };
     namespaces.into_iter().map(|(name, namespaces)| (name, wanted(namespaces))).collect()
+}
+
+/// Whether the object, a Sensor or a schedule, changes workflows that are there.
+fn changes_workflows(object: &Value) -> bool {
+    let stops = |overlap: Option<&Value>| {
+        let overlap = overlap.and_then(Value::as_str).unwrap_or_default();
+        ["CancelOther", "TerminateOther", "Replace"].contains(&overlap)
+    };
+    let of_trigger = |trigger: &Value| {
+        let operation = trigger.pointer("/template/argoWorkflow/operation").and_then(Value::as_str);
+        let changes = ["stop", "terminate", "suspend", "resume", "retry"];
+        stops(trigger.get("overlap")) || operation.is_some_and(|word| changes.contains(&word))
+    };
+    let triggers = object.pointer("/spec/triggers").and_then(Value::as_array);
+    stops(object.pointer("/spec/policies/overlap"))
+        || stops(object.pointer("/spec/concurrencyPolicy"))
+        || triggers.into_iter().flatten().any(of_trigger)
 }
 
 /// The namespace that the resource of a trigger names.
@@ -119,4 +139,31 @@ fn namespace_of<'o>(object: &'o Value, trigger: &str, kind: &str) -> Option<&'o 
         (template.get("name").and_then(Value::as_str) == Some(trigger)).then_some(template)
     })?;
     template.get(kind)?.pointer("/source/resource/metadata/namespace").and_then(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::changes_workflows;
+
+    #[test]
+    fn what_makes_room_or_is_an_operation_on_a_workflow_changes_it() {
+        let trigger = |fields: serde_json::Value| json!({"spec": {"triggers": [fields]}});
+        let operation =
+            |word: &str| trigger(json!({"template": {"argoWorkflow": {"operation": word}}}));
+        for (object, expected) in [
+            (json!({"spec": {"policies": {"overlap": "CancelOther"}}}), true),
+            (json!({"spec": {"policies": {"overlap": "Skip"}}}), false),
+            (json!({"spec": {"concurrencyPolicy": "Replace"}}), true),
+            (json!({"spec": {"concurrencyPolicy": "Forbid"}}), false),
+            (trigger(json!({"overlap": "TerminateOther"})), true),
+            (trigger(json!({"overlap": "BufferAll"})), false),
+            (operation("stop"), true),
+            (operation("submit"), false),
+            (json!({}), false),
+        ] {
+            assert_eq!(changes_workflows(&object), expected, "{object}");
+        }
+    }
 }

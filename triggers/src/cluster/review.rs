@@ -19,6 +19,11 @@ pub struct Wanted {
     pub service_account: Option<String>,
     /// The namespaces in which it submits workflows, as far as its definition says.
     pub namespaces: Vec<String>,
+    /// It changes workflows that are there: stops those that are to make room for others, or
+    /// does what another `operation` says.
+    pub changes: bool,
+    /// It removes workflows that have ended: history limits.
+    pub removes: bool,
 }
 
 /// One right that is needed.
@@ -105,15 +110,28 @@ impl Cluster {
         }
         for namespace in &wanted.namespaces {
             let user = account.as_deref().unwrap_or(&own);
-            for (verbs, purpose, as_user, required) in [
-                (&["create"][..], "submit workflows", account.as_deref(), true),
-                (&["get"], "find a workflow after an answer was lost", account.as_deref(), true),
-                (&["list"], "see what was there before a crash", None, false),
-                (&["watch"], "follow workflows to their end", None, false),
+            for (verb, purpose, required) in [
+                ("create", "submit workflows", true),
+                ("get", "find a workflow after an answer was lost", true),
+                ("update", "stop or change workflows that are there", wanted.changes),
             ] {
-                let user = if required { user } else { &own };
-                let place = (namespace.as_str(), purpose, required);
-                rights.push(self.right(user, as_user, place, rule(verbs)).await);
+                if !required {
+                    continue;
+                }
+                let place = (namespace.as_str(), purpose, true);
+                rights.push(self.right(user, account.as_deref(), place, rule(&[verb])).await);
+            }
+            if wanted.removes {
+                let purpose = "remove workflows beyond the history limits";
+                let place = (namespace.as_str(), purpose, false);
+                rights.push(self.right(user, account.as_deref(), place, rule(&["delete"])).await);
+            }
+            for (verb, purpose) in [
+                ("list", "see what was there before a crash"),
+                ("watch", "follow workflows to their end"),
+            ] {
+                let place = (namespace.as_str(), purpose, false);
+                rights.push(self.right(&own, None, place, rule(&[verb])).await);
             }
         }
         let missing = missing(sensor, &rights);

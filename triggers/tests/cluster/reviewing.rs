@@ -11,6 +11,8 @@ async fn review(world: &World) -> Review {
         sensor: ObjectName::new(&world.namespace, "deploy"),
         service_account: None,
         namespaces: vec![world.namespace.clone()],
+        changes: true,
+        removes: true,
     };
     world.clusters.get("prod").unwrap().review(&wanted).await.unwrap()
 }
@@ -24,7 +26,7 @@ fn answers(review: &Review) -> Vec<(String, bool)> {
 async fn a_review_says_which_rights_are_missing_and_what_grants_them() {
     let world = World::bare("review", json!({}));
     let nothing = review(&world).await;
-    let verbs = ["impersonate", "create", "get", "list", "watch"];
+    let verbs = ["impersonate", "create", "get", "update", "delete", "list", "watch"];
     let all = |allowed: bool| verbs.map(|verb| (verb.to_owned(), allowed)).to_vec();
     assert_eq!(answers(&nothing), all(false));
     assert!(!nothing.is_enough());
