@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use serde_json::Value;
 use tripline_config::{FieldPath, Problem};
 use tripline_event::{
     Action, ActionId, Cause, DeadLetter, DefinitionHash, ObjectName, Origin, Timestamp, TriggerName,
@@ -90,16 +91,28 @@ fn overlap(trigger: &definition::Trigger, at: &FieldPath, problems: &mut Vec<Pro
         Written::BufferOne => Overlap::BufferOne,
         Written::BufferAll => Overlap::BufferAll,
         Written::CancelOther | Written::TerminateOther => {
-            let message = format!(
-                "`{written:?}` is for schedules: a trigger that events fire stops no run that goes on"
-            );
-            let problem = Problem::error(codes::TRIGGER_FIELD, at.key("overlap"), message);
-            problems.push(problem.help(
-                "`Skip`, `BufferOne` or `BufferAll`; or `whenQueued: latest`, and a trigger before it with `operation: stop`",
-            ));
-            Overlap::AllowAll
+            if !starts_workflows(trigger) {
+                let message = format!(
+                    "`{written:?}` stops workflows, and the trigger starts none: the newest waits until the one before it was carried out"
+                );
+                let at = at.key("overlap");
+                let problem = Problem::warning(codes::TRIGGER_FIELD, at, message);
+                problems.push(problem.help("`whenQueued: latest` does the same"));
+            }
+            match written {
+                Written::CancelOther => Overlap::CancelOther,
+                _ => Overlap::TerminateOther,
+            }
         }
     }
+}
+
+fn starts_workflows(trigger: &definition::Trigger) -> bool {
+    let workflow = trigger.template.as_ref().and_then(|template| template.argo_workflow.as_ref());
+    workflow.is_some_and(|config| {
+        let operation = config.get("operation").and_then(Value::as_str).unwrap_or_default();
+        ["", "submit", "submit-from", "resubmit"].contains(&operation)
+    })
 }
 
 /// What is decided in a window must not expire before its end, unless somebody wants that.

@@ -36,9 +36,10 @@ pub enum Overlap {
     BufferOne,
     /// It waits, however many do.
     BufferAll,
-    /// The earlier one is cancelled. Refused for triggers: see the page on controls.
+    /// The workflow of the earlier one is stopped as `argo stop` does; it waits for its end, and
+    /// of those that wait only the newest is carried out.
     CancelOther,
-    /// The earlier one is terminated. Refused for triggers: see the page on controls.
+    /// As `CancelOther`, but the workflow is stopped as `argo terminate` does.
     TerminateOther,
 }
 

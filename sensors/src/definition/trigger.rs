@@ -71,8 +71,8 @@ pub struct Trigger {
     #[schemars(extend("x-tripline" = true))]
     pub when_queued: Option<WhenQueued>,
     /// What happens to an action while an earlier one still runs: `AllowAll` (also where it
-    /// is not given), `Skip`, `BufferOne`, `BufferAll`. A workflow in a cluster runs until it has
-    /// ended; everything else, until it was carried out.
+    /// is not given), `Skip`, `BufferOne`, `BufferAll`, `CancelOther`, `TerminateOther`. A
+    /// workflow in a cluster runs until it has ended; everything else, until it was carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tripline" = true))]
     pub overlap: Option<Overlap>,

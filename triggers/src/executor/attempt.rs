@@ -13,7 +13,7 @@ use tripline_event::{Action, Cause, Event, Outcome, OutcomeKind, Position, Times
 use super::core::Core;
 use super::queue::{Dropping, Waiting};
 use super::recorder::Closing;
-use super::run::Run;
+use super::run::{Run, Started};
 use super::state::{Answered, QueueId};
 use super::{Overlap, RateLimit, RenderError, Success, TriggerPolicy, history, letter};
 use crate::workflow::local;
@@ -69,7 +69,8 @@ impl Core {
         match answer {
             Ok(result) => {
                 self.answered(queue, waiting.position, Answered::Yes);
-                self.succeeded(queue, &waiting, outcomes_from, result, started).await;
+                let run = outcomes_from.zip(goes_on(&rendered, &result));
+                self.succeeded(queue, &waiting, run, result, started).await;
             }
             Err(TriggerError::Refused { cause, reason }) => {
                 self.answered(queue, waiting.position, Answered::Yes);
@@ -150,7 +151,7 @@ impl Core {
         &self,
         queue: QueueId,
         waiting: &Waiting,
-        outcomes_from: Option<Position>,
+        run: Option<(Position, Started)>,
         result: TargetResult,
         started: Timestamp,
     ) {
@@ -164,7 +165,6 @@ impl Core {
             since_decided,
         };
         self.parts.observer.on_succeeded(action, &success);
-        let goes_on = outlives(&result);
         let kind = OutcomeKind::Succeeded {
             action: action.id.clone(),
             trigger: action.trigger.clone(),
@@ -174,15 +174,15 @@ impl Core {
             hops: action.links.hops,
             result,
         };
-        if let Some(outcomes_from) = outcomes_from.filter(|_| goes_on) {
-            self.remember_run(action, outcomes_from).await;
+        if let Some((outcomes_from, workflow)) = run {
+            self.remember_run(action, workflow, outcomes_from).await;
         }
         self.close(queue, waiting, kind, None);
     }
 
     /// What was started goes on when its action is closed: that is durable before.
-    async fn remember_run(&self, action: &Action, outcomes_from: Position) {
-        let run = Run::new(action, self.parts.clock.now(), outcomes_from);
+    async fn remember_run(&self, action: &Action, workflow: Started, outcomes_from: Position) {
+        let run = Run::new(action, workflow, self.parts.clock.now(), outcomes_from);
         while let Err(error) = run.put(self.parts.bus.as_ref()).await {
             tracing::warn!(
                 target: "tripline::executor", trigger = %action.trigger, %error,
@@ -317,9 +317,18 @@ fn creates_workflow(rendered: &RenderedAction) -> bool {
     ["", "submit", "submit-from", "resubmit"].contains(&operation)
 }
 
-/// What the target was given to do is not over when the target has taken it.
-fn outlives(result: &TargetResult) -> bool {
-    matches!(result, TargetResult::Workflow { target, .. } if target != local::NAME)
+/// What the target was given to do, where that is not over when the target has taken it.
+fn goes_on(rendered: &RenderedAction, result: &TargetResult) -> Option<Started> {
+    match result {
+        TargetResult::Workflow { target, namespace, name, .. } if target != local::NAME => {
+            Some(Started {
+                namespace: namespace.clone(),
+                name: name.clone(),
+                service_account: rendered.service_account.clone(),
+            })
+        }
+        _ => None,
+    }
 }
 
 fn between(from: Timestamp, to: Timestamp) -> Duration {

@@ -126,6 +126,9 @@ impl Core {
             Step::Start(waiting) => self.spawn(async move { core.attempt(queue, waiting).await }),
             Step::Expire(waiting) => self.spawn(async move { core.expire(queue, waiting).await }),
             Step::Drop(waiting, dropping) => self.drop_action(queue, &waiting, &dropping),
+            Step::End(newer, ending) => {
+                self.spawn(async move { core.end_run(&newer, &ending).await });
+            }
         }
     }
 

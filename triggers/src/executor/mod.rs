@@ -14,6 +14,7 @@
 mod attempt;
 mod circuit;
 mod core;
+mod ending;
 mod follow_up;
 mod history;
 mod hold;
@@ -44,7 +45,7 @@ pub use circuit::{CircuitChange, CircuitSnapshot};
 pub use hold::{Hold, HoldCause};
 pub use policy::{Freeze, Frozen, Overlap, RateLimit, RetryPolicy, Suspended, TriggerPolicy};
 pub use renderer::{Observer, RenderError, Renderer, Success, Unobserved};
-pub use run::Run;
+pub use run::{Run, Started};
 pub use scope::Scope;
 
 use core::Core;

@@ -50,6 +50,22 @@ pub enum Overlap {
     BufferOne,
     /// It waits, however many do.
     BufferAll,
+    /// What the other one has started is asked to stop, and it waits for the end of that. Of
+    /// those that wait only the newest is carried out.
+    CancelOther,
+    /// As [`Self::CancelOther`], but what was started ends at once.
+    TerminateOther,
+}
+
+impl Overlap {
+    /// The operation on a workflow by which what goes on makes room; none where it need not.
+    pub(super) const fn operation(self) -> Option<&'static str> {
+        match self {
+            Self::AllowAll | Self::Skip | Self::BufferOne | Self::BufferAll => None,
+            Self::CancelOther => Some("stop"),
+            Self::TerminateOther => Some("terminate"),
+        }
+    }
 }
 
 /// Times at which nothing is started.

@@ -8,7 +8,7 @@ use tripline_event::{
 };
 
 use super::hold::{Hold, HoldCause};
-use super::lane::{Lane, Lanes};
+use super::lane::{Ending, Lane, Lanes};
 use super::rate::RateWindow;
 use super::{ActionFilter, Decided, TriggerPolicy};
 
@@ -106,6 +106,8 @@ pub(super) enum Step {
     Expire(Waiting),
     /// It is not to wait.
     Drop(Waiting, Dropping),
+    /// What an earlier one has started makes room for it.
+    End(Arc<Action>, Ending),
 }
 
 /// An attempt that runs.
@@ -303,12 +305,15 @@ impl Queue {
         })
     }
 
-    /// Of the waiting actions of each lane all but the newest, each with the newest: those
-    /// up to `through`, or all. The newest is the one whose event is.
-    pub(super) fn superseded(&self, through: Option<Position>) -> Vec<(Position, ActionId)> {
+    /// Of the waiting actions of each lane all but the newest, each with the newest: of those
+    /// that `counts`. The newest is the one whose event is.
+    pub(super) fn superseded(
+        &self,
+        counts: impl Fn(&Waiting) -> bool,
+    ) -> Vec<(Position, ActionId)> {
         let all = || {
             let all = self.ready.values().chain(self.retrying.values());
-            all.filter(|waiting| through.is_none_or(|through| waiting.position <= through))
+            all.filter(|waiting| counts(waiting))
         };
         let rank = |waiting: &Waiting| (waiting.action.cause, waiting.position);
         let mut newest: HashMap<Lane, &Waiting> = HashMap::new();

@@ -29,11 +29,26 @@ pub struct Run {
     pub at: Timestamp,
     /// Outcomes that tell of its end stand from here on.
     pub outcomes_from: Position,
+    /// What it is; none where an older version has remembered it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<Started>,
+}
+
+/// A workflow that an action has started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The service account that it was started as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<String>,
 }
 
 impl Run {
     /// What `action` has started.
-    pub fn new(action: &Action, at: Timestamp, outcomes_from: Position) -> Self {
+    pub fn new(action: &Action, workflow: Started, at: Timestamp, outcomes_from: Position) -> Self {
         Self {
             v: FORMAT,
             action: action.id.clone(),
@@ -42,6 +57,7 @@ impl Run {
             key: action.key.clone(),
             at,
             outcomes_from,
+            workflow: Some(workflow),
         }
     }
 

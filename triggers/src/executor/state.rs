@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tripline_event::{Action, ActionId, DropCause, Position, Timestamp, TriggerName};
 
 use super::circuit::{CircuitChange, Circuits};
-use super::lane::Lane;
 use super::queue::{Beyond, DropOrder, Dropping, Queue, Waiting};
 use super::recovered::RecoveredSet;
 use super::run::Run;
@@ -36,7 +35,7 @@ pub(super) struct State {
     /// Actions of `dlqTrigger`s that were in the log at the start, or were appended since.
     follow_ups: HashSet<ActionId>,
     /// What goes on though its action is closed.
-    runs: HashMap<ActionId, (QueueId, Lane)>,
+    runs: HashMap<ActionId, (QueueId, Run)>,
     /// From where outcomes may tell of the end of one that was begun since this was asked.
     runs_from: Option<Position>,
     stopping: bool,
@@ -283,13 +282,29 @@ impl State {
         self.runs_from = self.runs_from.into_iter().chain([run.outcomes_from]).min();
         let id = self.queue_of(&run.trigger);
         self.queues[id].lanes.run(run.lane(), run.action.clone());
-        self.runs.insert(run.action.clone(), (id, run.lane()));
+        self.runs.insert(run.action.clone(), (id, run.clone()));
+        // It may be in the way of one that waits.
+        self.touch(id);
+    }
+
+    /// What the action has started, while it goes on.
+    pub(super) fn run(&self, action: &ActionId) -> Option<Run> {
+        self.runs.get(action).map(|(_, run)| run.clone())
+    }
+
+    /// It could not be asked to end, and is asked again at `again`.
+    pub(super) fn not_ended(&mut self, run: &Run, again: Timestamp, error: String) {
+        let Some((id, _)) = self.runs.get(&run.action) else { return };
+        let (id, queue) = (*id, &mut self.queues[*id]);
+        queue.lanes.not_asked(&run.lane(), &run.action, again);
+        queue.last_error = Some(error);
+        self.touch(id);
     }
 
     /// What an action has started has ended; whether anybody waited for that.
     pub(super) fn run_ended(&mut self, action: &ActionId) -> bool {
-        let Some((id, lane)) = self.runs.remove(action) else { return false };
-        self.queues[id].lanes.run_ended(&lane, action);
+        let Some((id, run)) = self.runs.remove(action) else { return false };
+        self.queues[id].lanes.run_ended(&run.lane(), action);
         self.touch(id);
         true
     }

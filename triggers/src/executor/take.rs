@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tripline_event::{ActionId, DropCause, Position, Timestamp};
+use tripline_event::{Action, ActionId, DropCause, Position, Timestamp};
 
 use super::circuit::{Circuits, Permit};
 use super::hold::{Hold, HoldCause};
@@ -105,10 +105,13 @@ impl Queue {
 
     fn drop_superseded(&mut self, policy: &TriggerPolicy, taken: &mut Taken) {
         let mut older = Vec::new();
-        if policy.latest {
-            older = self.superseded(None);
+        if policy.overlap.operation().is_some() {
+            // What one that was begun has started must be known, or it cannot make room.
+            older = self.superseded(|waiting| !waiting.was_begun());
+        } else if policy.latest {
+            older = self.superseded(|_| true);
         } else if let Some(through) = self.latest_through {
-            older = self.superseded(Some(through));
+            older = self.superseded(|waiting| waiting.position <= through);
         }
         for (position, newest) in older {
             let reason = format!("a newer action of its key waits: {newest}");
@@ -175,7 +178,15 @@ impl Queue {
                     if around.policy.exclusive()
                         && let Some(waiting) = self.ready.get(&position)
                     {
-                        passed.insert(Lane::of(&waiting.action));
+                        let action = Arc::clone(&waiting.action);
+                        let target = waiting.target.clone().unwrap_or_default();
+                        passed.insert(Lane::of(&action));
+                        // Nothing is stopped for what could not be started then.
+                        if hold.cause == HoldCause::Overlap
+                            && (around.target_paused)(&target).is_none()
+                        {
+                            self.make_room(&action, &around, taken);
+                        }
                     }
                     taken.wake = taken.wake.into_iter().chain(hold.until).min();
                     self.hold.get_or_insert(hold);
@@ -197,6 +208,14 @@ impl Queue {
     ) -> Verdict {
         let (policy, now) = (around.policy, around.now);
         if self.in_flight.len() >= policy.max_in_flight.max(1) as usize {
+    /// What goes on in the way of `action` is asked to end, where its policy wants that.
+    fn make_room(&mut self, action: &Arc<Action>, around: &Surroundings<'_>, taken: &mut Taken) {
+        let Some(operation) = around.policy.overlap.operation() else { return };
+        let (endings, again) = self.lanes.ask_to_end(&Lane::of(action), operation, around.now);
+        taken.wake = taken.wake.into_iter().chain(again).min();
+        taken.steps.extend(endings.into_iter().map(|of| Step::End(Arc::clone(action), of)));
+    }
+
             let reason = format!("{} are running", self.in_flight.len());
             return Verdict::Stop(Hold::new(HoldCause::InFlight, None, reason));
         }
@@ -251,7 +270,7 @@ impl Queue {
             _ if !overlaps => false,
             Overlap::Skip => by.is_some(),
             Overlap::BufferOne => waits_behind,
-            Overlap::BufferAll | Overlap::AllowAll => false,
+            _ => false,
         };
         if skipped {
             let what = by.as_ref().map_or_else(|| "another".to_owned(), ToString::to_string);

@@ -149,6 +149,8 @@ async fn each_overlap_policy_does_with_what_comes_while_one_runs_what_it_says() 
         (Overlap::Skip, vec!["e0", "e3"]),
         (Overlap::BufferOne, vec!["e0", "e1", "e3"]),
         (Overlap::BufferAll, vec!["e0", "e1", "e2", "e3"]),
+        (Overlap::CancelOther, vec!["e0", "e2", "e3"]),
+        (Overlap::TerminateOther, vec!["e0", "e2", "e3"]),
     ] {
         let mut world = World::new();
         world.policy("submit", overlap(policy));
@@ -165,9 +167,90 @@ async fn each_overlap_policy_does_with_what_comes_while_one_runs_what_it_says() 
         let expected = if policy == Overlap::AllowAll { 3 } else { 1 };
         assert_eq!(world.most_at_once(), expected, "{policy:?}");
         assert_eq!(world.open().await, None);
-        let skipped = world.told().await.iter().filter(|told| told.contains("overlap")).count();
-        assert_eq!(skipped, 4 - seen.len(), "{policy:?}");
+        let dropped = world.told().await.iter().filter(|told| told.starts_with("dropped")).count();
+        assert_eq!(dropped, 4 - seen.len(), "{policy:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workflow_is_asked_to_end_once_and_the_newest_of_its_lane_starts_after_its_end() {
+    for (policy, order) in
+        [(Overlap::CancelOther, "stop w-e0"), (Overlap::TerminateOther, "terminate w-e0")]
+    {
+        let mut world = World::new();
+        world.policy("submit", overlap(policy));
+        world.answers("submit", &[Answer::Workflow]);
+        world.run();
+        world.fire_keyed("submit", "e0", "a").await;
+        world.pass(SECOND).await;
+        assert_eq!(world.seen_events("submit"), ["e0"]);
+        world.executor.pause(Scope::Target("target-of-submit".into()), "an incident");
+        world.fire_keyed("submit", "e1", "a").await;
+        world.pass(SECOND).await;
+        // Nothing is stopped for what may not start.
+        assert_eq!(world.seen_events("submit"), ["e0"]);
+        world.executor.resume(&Scope::Target("target-of-submit".into()));
+        for (event, key) in [("e2", "a"), ("other", "b")] {
+            world.fire_keyed("submit", event, key).await;
+            world.pass(100 * SECOND).await;
+        }
+        assert_eq!(world.seen_events("submit"), ["e0", order, "other"]);
+        let first = world.actions().await[0].1.id.clone();
+        assert!(world.executor.run_ended(&first));
+        world.pass(SECOND).await;
+        assert_eq!(world.seen_events("submit"), ["e0", order, "other", "e2"]);
+        assert_eq!(world.open().await, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_cannot_be_asked_to_end_is_asked_again_over_a_restart_too() {
+    let store = MemoryStore::new(1);
+    let mut world = World::with(store.clone(), Default::default());
+    world.policy("submit", overlap(Overlap::CancelOther));
+    world.answers("submit", &[Answer::Workflow]);
+    let refused = Answer::Refuse(tripline_event::Cause::Forbidden);
+    world.answers("stop w-e0", &[Answer::Retry, refused, Answer::Retry, Answer::Hang]);
+    world.run();
+    world.fire("submit", "e0").await;
+    world.pass(SECOND).await;
+    world.fire("submit", "e1").await;
+    world.pass(SECOND / 2).await;
+    let error = world.executor.snapshot()[0].last_error.clone().unwrap();
+    assert!(error.starts_with("stop of workflow ci/w-e0, which is to make room: "), "{error}");
+    world.pass(60 * SECOND).await;
+    let asked = world.seen().into_iter().filter(|seen| seen.event == "stop w-e0");
+    assert_eq!(asked.map(|seen| seen.attempt).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    let actions = world.actions().await;
+    world.kill().await;
+
+    let mut world = World::with(store, Default::default());
+    world.policy("submit", overlap(Overlap::CancelOther));
+    world.answers("submit", &[Answer::Workflow]);
+    let runs = Run::all(&*world.bus).await.unwrap();
+    runs.iter().for_each(|run| world.executor.restore_run(run));
+    world.recover(actions[1].clone(), 0);
+    world.run();
+    world.pass(SECOND).await;
+    assert_eq!(world.seen_events("submit"), ["stop w-e0"]);
+    assert!(world.executor.run_ended(&runs[0].action));
+    world.pass(SECOND).await;
+    assert_eq!(world.seen_events("submit"), ["stop w-e0", "e1"]);
+}
+
+/// It may have started something: that is found out, and makes room then.
+#[tokio::test(start_paused = true)]
+async fn one_that_waits_for_its_retry_is_carried_out_before_it_makes_room() {
+    let mut world = World::new();
+    world.policy("submit", overlap(Overlap::TerminateOther));
+    world.answers("submit", &[Answer::Workflow]);
+    world.answers("e0", &[Answer::Retry, Answer::Workflow]);
+    world.run();
+    world.fire("submit", "e0").await;
+    world.pass(SECOND / 2).await;
+    world.fire("submit", "e1").await;
+    world.pass(10 * SECOND).await;
+    assert_eq!(world.seen_events("submit"), ["e0", "e0", "terminate w-e0"]);
 }
 
 #[tokio::test(start_paused = true)]

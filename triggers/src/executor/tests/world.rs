@@ -81,9 +81,9 @@ pub(super) struct Target {
 }
 
 impl Target {
-    fn answer(&self, action: &Action) -> Answer {
+    fn answer(&self, event: &str, action: &Action) -> Answer {
         let mut answers = self.answers.lock().unwrap();
-        for name in [&action.events[0].id.0, &action.trigger.trigger] {
+        for name in [event, &action.trigger.trigger] {
             if let Some(list) = answers.get_mut(name) {
                 return if list.len() > 1 { list.remove(0) } else { list[0].clone() };
             }
@@ -103,9 +103,17 @@ impl Trigger for Target {
     ) -> BoxFuture<'a, Result<TargetResult, TriggerError>> {
         Box::pin(async move {
             let action = &attempt.rendered.action;
+            let id = &action.events[0].id.0;
+            let event = match attempt.rendered.config["operation"].as_str() {
+                Some(operation) => {
+                    let named = attempt.rendered.resource.as_ref().unwrap();
+                    format!("{operation} {}", named["metadata"]["name"].as_str().unwrap())
+                }
+                None => id.clone(),
+            };
             self.seen.lock().unwrap().push(Seen {
                 trigger: action.trigger.trigger.clone(),
-                event: action.events[0].id.0.clone(),
+                event: event.clone(),
                 attempt: attempt.number,
                 uncertain: attempt.uncertain,
                 at: self.begun.lock().unwrap().unwrap().elapsed(),
@@ -115,8 +123,7 @@ impl Trigger for Target {
                 running.0 += 1;
                 running.1 = running.1.max(running.0);
             }
-            let answer = self.answer(action);
-            let result = match answer {
+            let result = match self.answer(&event, action) {
                 Answer::Succeed => Ok(TargetResult::Logged),
                 Answer::SucceedAfter(wait) => {
                     tokio::time::sleep(wait).await;
@@ -136,7 +143,7 @@ impl Trigger for Target {
                 Answer::Workflow => Ok(TargetResult::Workflow {
                     target: "prod".into(),
                     namespace: "ci".into(),
-                    name: "w".into(),
+                    name: format!("w-{id}"),
                     already: false,
                 }),
                 Answer::Refuse(cause) => {
@@ -251,7 +258,9 @@ impl World {
             bus: Arc::clone(&bus) as _,
             clock: Arc::clone(&clock) as _,
             renderer: Arc::clone(&daemon) as _,
-            kinds: BTreeMap::from([("test".to_owned(), Arc::clone(&target) as _)]),
+            kinds: ["test", "argoWorkflow"]
+                .map(|kind| (kind.to_owned(), Arc::clone(&target) as _))
+                .into(),
             observer: Arc::clone(&observer) as _,
             seed: 42,
             limits,
