@@ -8,111 +8,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-use tripline_sensors::condition::Condition;
-use tripline_sensors::definition::{EventDependency, TriggerParameter};
-use tripline_sensors::expr::SourceFilter;
-use tripline_sensors::filter::{Filter, Trace};
-use tripline_sensors::jq::Program;
-use tripline_sensors::lua::Script;
-use tripline_sensors::parameter::Parameters;
-use tripline_sensors::path::Path;
-use tripline_sensors::set::Destination;
-use tripline_sensors::template::{Context, Template};
-use tripline_sensors::view::{EventView, Payload};
+#[path = "../fuzz/src/targets.rs"]
+mod targets;
 
-const DATA: &str =
-    r#"{"a":{"b":[1,null,"x",{"c":2}]},"n":3,"s":"xy","l":[1,[2],"é"],"t":true,"body":{"a":1}}"#;
+use targets::Target;
 
 /// No input may take longer, even on a busy machine.
 const SLOW: Duration = Duration::from_secs(30);
-
-type Target = (&'static str, fn(&str));
-
-const TARGETS: [Target; 11] = [
-    ("path", |text| {
-        if let Ok(path) = Path::compile(text) {
-            let _ = path.find(DATA);
-        }
-    }),
-    ("dest", |text| {
-        if let Ok(place) = Destination::compile(text) {
-            let _ = place.set(DATA, "x");
-            let _ = place.set_raw("", "1");
-        }
-    }),
-    ("expression", |text| {
-        filter(json!({"exprs": [{"expr": text, "fields": [
-            {"path": "n", "name": "n"}, {"path": "s", "name": "s"}, {"path": "t", "name": "t"},
-            {"path": "a", "name": "a"}, {"path": "n", "name": "a-b"},
-        ]}]}));
-    }),
-    ("source-filter", |text| {
-        if let Ok(filter) = SourceFilter::compile(text) {
-            let _ = filter.passes(DATA, None);
-        }
-    }),
-    ("template", |text| {
-        if let Ok(template) = Template::compile(text) {
-            let _ = template.render_json(DATA, &Context::default());
-        }
-    }),
-    ("condition", |text| {
-        let (condition, problems) = Condition::compile(text, &["a", "b", "dep-1"]);
-        assert!(condition.is_some() || !problems.is_empty());
-    }),
-    ("jq", |text| {
-        if let Ok(program) = Program::compile(text) {
-            let _ = program.transform(DATA, None);
-        }
-    }),
-    ("lua", |text| {
-        if let Ok(script) = Script::compile(text) {
-            let _ = script.transform(DATA, None);
-        }
-    }),
-    ("regex", |text| {
-        filter(json!({"data": [{"path": "s", "type": "string", "value": [text]}]}));
-    }),
-    ("yaml", |text| {
-        let list: Vec<TriggerParameter> = serde_json::from_value(json!([
-            {"src": {"dependencyName": "d", "dataKey": "a", "useRawData": true}, "dest": "x"}
-        ]))
-        .unwrap();
-        let (parameters, _) = Parameters::compile(&list, &["d"]);
-        let event = view(text, "application/yaml");
-        let _ = parameters.payload(&|_| Some(&event));
-    }),
-    ("object", |text| {
-        let kinds = [tripline_config::KnownKind {
-            kind: "Sensor",
-            api_versions: &["argoproj.io/v1alpha1"],
-        }];
-        let input = tripline_config::Input::text("x.yaml", text.as_bytes());
-        let _ = tripline_config::load(&[input], &kinds);
-    }),
-];
-
-fn view<'d>(data: &'d str, content_type: &'d str) -> EventView<'d> {
-    EventView {
-        id: "1",
-        source: "s",
-        specversion: "1.0",
-        kind: "webhook",
-        subject: "n",
-        content_type,
-        time: None,
-        correlation: "",
-        data: Payload::new(Some(data.as_bytes())),
-        cloud_event: None,
-    }
-}
-
-fn filter(filters: serde_json::Value) {
-    let filters = serde_json::from_value(filters).unwrap();
-    let (filter, _) = Filter::compile(&EventDependency { filters, ..EventDependency::default() });
-    let _ = filter.evaluate(&view(DATA, "application/json"), Some(&mut Trace::default()));
-}
 
 /// Numbers that follow from a seed.
 struct Numbers(u64);
@@ -183,13 +85,14 @@ fn number(name: &str) -> Option<u64> {
 fn every_file_and_its_variants_come_to_an_end() {
     let seed = number("TRIPLINE_FUZZ_SEED").unwrap_or(1);
     let seconds = number("TRIPLINE_FUZZ_SECONDS");
-    for target in TARGETS {
+    for target in targets::ALL {
         let files = corpus(target.0);
         assert!(!files.is_empty(), "{} has no files", target.0);
         files.iter().for_each(|file| run(target, file));
         let mut numbers = Numbers(seed);
         let until = seconds.map(|seconds| {
-            Instant::now() + Duration::from_secs(seconds) / u32::try_from(TARGETS.len()).unwrap()
+            Instant::now()
+                + Duration::from_secs(seconds) / u32::try_from(targets::ALL.len()).unwrap()
         });
         let mut count = 0;
         while until.map_or(count < 200, |until| Instant::now() < until) {
