@@ -1,9 +1,11 @@
 //! End to end, crash tests and benchmarks against the real daemon; and the simulation.
 
+pub mod aws;
 pub mod clients;
 pub mod commands;
 pub mod daemon;
 pub mod docs;
+pub mod intake;
 pub mod kafka;
 pub mod letters;
 pub mod load;
@@ -14,6 +16,7 @@ pub mod set_checker;
 pub mod simulation;
 pub mod sink;
 pub mod store;
+pub mod target;
 pub mod tenant;
 pub mod upstreams;
 

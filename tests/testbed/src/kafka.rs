@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::certificates::Authority;
 use crate::folder::Folder;
 use crate::install::installed;
+use crate::kafka_tls::{Secured, format};
 use crate::ports::free_address;
 use crate::process::Process;
 use crate::toxiproxy::{Proxy, Toxiproxy};
@@ -17,6 +19,8 @@ pub const KAFKA_USER: &str = "tripline";
 /// The user's password.
 pub const KAFKA_PASSWORD: &str = "testbed-kafka-password";
 
+/// The id of the cluster, as its tool makes one.
+const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qk";
 /// How long the broker may take to say whether it is ready.
 const ANSWER: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
@@ -29,6 +33,7 @@ pub struct Kafka {
     folder: Folder,
     address: SocketAddr,
     sasl: SocketAddr,
+    secured: Option<Secured>,
 }
 
 /// Where the broker listens.
@@ -36,8 +41,9 @@ struct Listeners {
     plain: SocketAddr,
     controller: SocketAddr,
     sasl: SocketAddr,
-    /// Where it listens for a proxy, and the proxy's address.
-    proxied: Option<(SocketAddr, SocketAddr)>,
+    /// Where it listens for each proxy, and the proxy's address.
+    proxied: Vec<(SocketAddr, SocketAddr)>,
+    secured: Option<Secured>,
 }
 
 impl Kafka {
@@ -46,7 +52,18 @@ impl Kafka {
     /// # Errors
     /// It does not get ready.
     pub fn start() -> anyhow::Result<Self> {
-        Self::with(None)
+        Self::with(Folder::new("kafka")?, Vec::new(), None)
+    }
+
+    /// Starts one that speaks TLS, too, with a certificate of the authority's: at
+    /// [`Self::tls_brokers`] and [`Self::tls_sasl_brokers`]. It takes 2 s longer.
+    ///
+    /// # Errors
+    /// It does not get ready.
+    pub fn start_secured(authority: &Authority) -> anyhow::Result<Self> {
+        let folder = Folder::new("kafka")?;
+        let secured = Secured::new(authority, folder.path())?;
+        Self::with(folder, Vec::new(), Some(secured))
     }
 
     /// Starts it, and a proxy before it. A client that begins at the proxy stays with it: the
@@ -55,25 +72,53 @@ impl Kafka {
     /// # Errors
     /// It does not get ready, or the proxy cannot be made.
     pub fn start_behind(toxiproxy: &Toxiproxy) -> anyhow::Result<(Self, Proxy)> {
-        let upstream = free_address();
-        let proxy = toxiproxy.proxy(upstream)?;
-        let kafka = Self::with(Some((upstream, proxy.address())))?;
+        let (kafka, [proxy]) = Self::start_behind_several(toxiproxy)?;
         Ok((kafka, proxy))
     }
 
-    fn with(proxied: Option<(SocketAddr, SocketAddr)>) -> anyhow::Result<Self> {
+    /// Likewise, with so many proxies, each of which may be in trouble by itself.
+    ///
+    /// # Errors
+    /// It does not get ready, or a proxy cannot be made.
+    pub fn start_behind_several<const N: usize>(
+        toxiproxy: &Toxiproxy,
+    ) -> anyhow::Result<(Self, [Proxy; N])> {
+        let upstreams = [(); N].map(|()| free_address());
+        let mut proxies = Vec::with_capacity(N);
+        for upstream in upstreams {
+            proxies.push(toxiproxy.proxy(upstream)?);
+        }
+        let proxied = upstreams.into_iter().zip(proxies.iter().map(Proxy::address)).collect();
+        let kafka = Self::with(Folder::new("kafka")?, proxied, None)?;
+        let proxies = proxies.try_into().map_err(|_| anyhow::anyhow!("not {N} proxies"))?;
+        Ok((kafka, proxies))
+    }
+
+    fn with(
+        folder: Folder,
+        proxied: Vec<(SocketAddr, SocketAddr)>,
+        secured: Option<Secured>,
+    ) -> anyhow::Result<Self> {
         let libraries = installed("kafka")?.join("libs");
-        let folder = Folder::new("kafka")?;
         let (plain, controller, sasl) = (free_address(), free_address(), free_address());
-        let listeners = Listeners { plain, controller, sasl, proxied };
+        let listeners = Listeners { plain, controller, sasl, proxied, secured };
         let data = folder.path().join("data");
         std::fs::create_dir(&data)?;
-        // What the broker's own tool writes into a folder that it formats.
-        let formatted = "version=1\nnode.id=1\ncluster.id=MkU3OEVBNTcwNTJENDM2Qk\n";
-        std::fs::write(data.join("meta.properties"), formatted)?;
-        std::fs::write(folder.path().join("broker"), properties(&listeners, &data))?;
+        let mut text = properties(&listeners, &data);
+        let Listeners { secured, .. } = listeners;
+        let broker = folder.path().join("broker");
+        if secured.is_some() {
+            text += &Secured::properties(folder.path());
+            std::fs::write(&broker, text)?;
+            format(&libraries, &broker, CLUSTER)?;
+        } else {
+            std::fs::write(&broker, text)?;
+            // What the broker's own tool writes into a folder that it formats.
+            let formatted = format!("version=1\nnode.id=1\ncluster.id={CLUSTER}\n");
+            std::fs::write(data.join("meta.properties"), formatted)?;
+        }
         let process = spawn(&libraries, folder.path())?;
-        let mut server = Self { process, libraries, folder, address: plain, sasl };
+        let mut server = Self { process, libraries, folder, address: plain, sasl, secured };
         server.ready()?;
         Ok(server)
     }
@@ -91,6 +136,18 @@ impl Kafka {
     /// Where it asks for user and password: [`KAFKA_USER`] by PLAIN, without TLS.
     pub fn sasl_brokers(&self) -> String {
         self.sasl.to_string()
+    }
+
+    /// Where it speaks TLS and takes clients with a certificate of its authority's; none where
+    /// it was not started with [`Self::start_secured`].
+    pub fn tls_brokers(&self) -> Option<String> {
+        self.secured.as_ref().map(|secured| secured.certificate.to_string())
+    }
+
+    /// Where it speaks TLS and asks for user and password: [`KAFKA_USER`] by PLAIN,
+    /// SCRAM-SHA-256 or SCRAM-SHA-512; none likewise.
+    pub fn tls_sasl_brokers(&self) -> Option<String> {
+        self.secured.as_ref().map(|secured| secured.password.to_string())
     }
 
     /// Where it listens.
@@ -145,16 +202,21 @@ impl Kafka {
 /// One broker, for which every internal topic has one replica. A member of a group that is gone
 /// is noticed as soon as its client asks for, and one that is new waits for nobody.
 fn properties(listeners: &Listeners, data: &Path) -> String {
-    let Listeners { plain, controller, sasl, proxied } = listeners;
+    let Listeners { plain, controller, sasl, proxied, secured } = listeners;
     let (mut listen, mut advertised, mut protocols) = (
         format!("PLAIN://{plain},SASL://{sasl},CONTROLLER://{controller}"),
         format!("PLAIN://{plain},SASL://{sasl}"),
         "PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
     );
-    if let Some((upstream, proxy)) = proxied {
-        listen += &format!(",PROXIED://{upstream}");
-        advertised += &format!(",PROXIED://{proxy}");
-        protocols += ",PROXIED:PLAINTEXT";
+    for (number, (upstream, proxy)) in proxied.iter().enumerate() {
+        listen += &format!(",PROXIED{number}://{upstream}");
+        advertised += &format!(",PROXIED{number}://{proxy}");
+        protocols += &format!(",PROXIED{number}:PLAINTEXT");
+    }
+    if let Some(secured) = secured {
+        listen += &secured.listeners();
+        advertised += &secured.listeners();
+        protocols += Secured::PROTOCOLS;
     }
     let data = data.display();
     format!(

@@ -1,29 +1,32 @@
-//! One cell: a daemon between four sources and two targets, and what happens to it.
+//! One cell: a daemon between its sources and two targets, and what happens to it.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
-use tokio::task::block_in_place;
+use tokio::sync::RwLock;
+use tokio::task::{block_in_place, spawn_blocking};
+use tripline::control::api::Status;
 use tripline_testbed::{
-    AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY, ElasticMq, KubeApi, Proxy, PubSub,
-    Toxiproxy,
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ElasticMq, KubeApi, Proxy, PubSub, Toxiproxy,
 };
-use tripline_tests::daemon::{Daemon, Place, program};
-use tripline_tests::letters::resolve_unknown;
-use tripline_tests::set_checker::{Delivery, Sent, Times, check};
-use tripline_tests::tenant::{Tenant, sensor};
+use tripline_tests::aws;
+use tripline_tests::daemon::{Daemon, Place, SOON, program};
+use tripline_tests::tenant::Tenant;
 
+use crate::brokers::Brokers;
 use crate::bus::EventBus;
 use crate::clock::Clock;
 use crate::fault::{Cell, Fault};
-use crate::producers::{Messages, Producers, Published};
-use crate::report::{Counted, Counts};
-use crate::target::{TIMEOUT_SECONDS, Target};
+use crate::producers::Producers;
+use crate::proxies::Proxies;
+use crate::report::Counts;
+use crate::source::Source;
+use crate::systems::{self, System, Topic};
+use crate::yaml::{self, Share};
+use tripline_tests::target::Target;
 
 /// What each producer publishes before the fault, and after it.
 const BEFORE: u64 = 20;
@@ -34,116 +37,77 @@ const FAULT: Duration = Duration::from_secs(2);
 const SLOW: Duration = Duration::from_millis(250);
 /// Later than the daemon waits for the API server, which is two seconds.
 const TOO_LATE: Duration = Duration::from_millis(2500);
-/// How often it is looked whether everything has come out.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How far the clock is set: less than a minute, beyond which ticks are not made up.
 const SECONDS_AHEAD: i64 = 40;
-/// How long the daemon may take for what is left: SQS keeps messages that a dead daemon had for
-/// two minutes.
-const SETTLE: Duration = Duration::from_secs(240);
 /// The size that no file may grow beyond on a full disk.
 const FULL_AT_BYTES: u64 = 4096;
 
 /// What all cells share.
 pub struct Shared {
-    kube: &'static KubeApi,
-    pubsub: Arc<PubSub>,
-    elasticmq: ElasticMq,
-    toxiproxy: Toxiproxy,
+    pub kube: &'static KubeApi,
+    pub pubsub: Arc<PubSub>,
+    pub elasticmq: ElasticMq,
+    pub toxiproxy: Toxiproxy,
+    brokers: Arc<Brokers>,
 }
 
 impl Shared {
     /// Starts the servers.
     pub fn start() -> anyhow::Result<Self> {
         block_in_place(|| {
+            let toxiproxy = Toxiproxy::start()?;
             Ok(Self {
                 kube: KubeApi::shared()?,
                 pubsub: Arc::new(PubSub::start()?),
                 elasticmq: ElasticMq::start()?,
-                toxiproxy: Toxiproxy::start()?,
+                brokers: Arc::new(Brokers::start(&toxiproxy)?),
+                toxiproxy,
             })
         })
     }
 
-    fn sqs(&self) -> aws_sdk_sqs::Client {
-        let credentials = aws_sdk_sqs::config::Credentials::new(
-            AWS_ACCESS_KEY_ID,
-            AWS_SECRET_ACCESS_KEY,
-            None,
-            None,
-            "testbed",
-        );
-        let config = aws_sdk_sqs::Config::builder()
-            .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
-            .region(aws_sdk_sqs::config::Region::new(AWS_REGION))
-            .endpoint_url(self.elasticmq.endpoint())
-            .credentials_provider(credentials)
-            .http_client(aws_smithy_http_client::Builder::new().build_http());
-        aws_sdk_sqs::Client::from_conf(config.build())
-    }
-}
-
-/// What is in the way between the daemon and everything around it.
-struct Proxies {
-    webhook: Proxy,
-    pubsub: Proxy,
-    sqs: Proxy,
-    kube: Proxy,
-    http: Proxy,
-}
-
-impl Proxies {
-    fn of(shared: &Shared, webhook: SocketAddr, http: SocketAddr) -> anyhow::Result<Self> {
-        let to = |address| shared.toxiproxy.proxy(address);
-        Ok(Self {
-            webhook: to(webhook)?,
-            pubsub: to(shared.pubsub.address())?,
-            sqs: to(shared.elasticmq.address())?,
-            kube: to(shared.kube.address())?,
-            http: to(http)?,
+    /// The brokers of a cell, where it has any: those of all, or where they are killed its own.
+    fn brokers(&self, cell: Cell) -> anyhow::Result<Option<Arc<Brokers>>> {
+        Ok(match cell.fault {
+            Fault::BrokerKilled => Some(Arc::new(Brokers::start(&self.toxiproxy)?)),
+            _ if cell.sources.contains(&Source::Kafka) => Some(Arc::clone(&self.brokers)),
+            _ => None,
         })
-    }
-
-    fn all<'a>(&'a self, bus: &'a EventBus) -> impl Iterator<Item = &'a Proxy> {
-        [&self.webhook, &self.pubsub, &self.sqs, &self.kube, &self.http]
-            .into_iter()
-            .chain(bus.proxy())
     }
 }
 
 /// A cell that runs.
-struct World<'a> {
-    cell: Cell,
-    tenant: Tenant<'a>,
-    place: Place,
-    proxies: Proxies,
+pub struct World<'a> {
+    pub cell: Cell,
+    pub share: Share,
+    pub tenant: Tenant<'a>,
+    pub place: Place,
+    pub proxies: Proxies,
+    pub target: Target,
     bus: EventBus,
+    brokers: Option<Arc<Brokers>>,
+    topic: Option<Arc<Topic>>,
     clock: Option<Clock>,
-    target: Target,
     daemon: Option<Daemon>,
 }
 
-/// Runs a cell, in which each producer publishes `each` messages at least.
+/// Runs a cell, in which each producer publishes at least so many messages as `each` for its
+/// source's weight.
 pub async fn run(shared: &Shared, cell: Cell, number: usize, each: u64) -> anyhow::Result<Counts> {
     let begin = Instant::now();
-    let mut world = World::start(shared, cell, number).await?;
-    let name = format!("fault-{number}");
-    let sqs = shared.sqs();
-    let queue = sqs.create_queue().queue_name(&name).send().await?;
-    let queue = queue.queue_url.context("the queue has no URL")?;
-    block_in_place(|| {
-        shared.pubsub.create_topic(&name)?;
-        shared.pubsub.create_subscription(&name, &name)
-    })?;
+    let share = if each == 0 { Share::All } else { Share::OneOfTwenty };
+    let mut world = World::start(shared, cell, number, share).await?;
+    let systems = world.systems(shared).await?;
     let mut daemon = world.place.spawn()?;
     daemon.ready().await?;
     world.daemon = Some(daemon);
 
-    let systems =
-        vec![Messages::PubSub(Arc::clone(&shared.pubsub), name), Messages::Sqs(sqs, queue)];
     let producers = Producers::start(world.proxies.webhook.address(), systems, each);
-    producers.go_on(BEFORE).await?;
+    producers.go_on(BEFORE).await.with_context(|| world.said())?;
     world.suffer().await.with_context(|| world.said())?;
+    // Until every source listens again.
+    world.ready().await?;
+    producers.lost(|source| source.forgets(cell.fault));
     producers.go_on(AFTER).await.with_context(|| world.said())?;
     let published = producers.finish().await.with_context(|| world.said())?;
     let mut counts = world.judge(published).await.with_context(|| world.said())?;
@@ -153,11 +117,20 @@ pub async fn run(shared: &Shared, cell: Cell, number: usize, each: u64) -> anyho
 }
 
 impl<'a> World<'a> {
-    async fn start(shared: &'a Shared, cell: Cell, number: usize) -> anyhow::Result<Self> {
+    async fn start(
+        shared: &'a Shared,
+        cell: Cell,
+        number: usize,
+        share: Share,
+    ) -> anyhow::Result<Self> {
         let tenant = block_in_place(|| Tenant::new(shared.kube, &format!("fault-{number}")))?;
         let mut place = Place::new()?;
         let (target, http) = Target::start().await?;
-        let proxies = block_in_place(|| Proxies::of(shared, place.webhook(), http))?;
+        let brokers = block_in_place(|| shared.brokers(cell))?;
+        let proxies = block_in_place(|| {
+            let way = brokers.as_ref().map(|brokers| brokers.way(&shared.toxiproxy));
+            Proxies::of(shared, place.webhook(), http, way.transpose()?)
+        })?;
         let bus = EventBus::start(cell.bus, &shared.toxiproxy)?;
         let clock = match cell.fault {
             Fault::ClockSet => Some(Clock::of(&mut place)?),
@@ -166,77 +139,59 @@ impl<'a> World<'a> {
         if cell.fault == Fault::DiskFull {
             place.program = Some(unharmed_by_a_full_disk(&place.yaml().with_file_name("program"))?);
         }
-        let mut world = Self { cell, tenant, place, proxies, bus, clock, target, daemon: None };
+        let mut world = Self {
+            cell,
+            share,
+            tenant,
+            place,
+            proxies,
+            target,
+            bus,
+            brokers,
+            topic: None,
+            clock,
+            daemon: None,
+        };
         world.write(shared)?;
         Ok(world)
     }
 
+    /// The message systems of the cell, with what its event sources read.
+    async fn systems(&mut self, shared: &Shared) -> anyhow::Result<Vec<System>> {
+        let name = self.tenant.namespace.as_str();
+        let queue = aws::Queue::create(&shared.elasticmq.endpoint(), name).await?;
+        let pubsub = block_in_place(|| System::pubsub(Arc::clone(&shared.pubsub), name))?;
+        let mut all = vec![pubsub, System::Sqs(queue)];
+        if let Some(brokers) = &self.brokers {
+            let first = self.proxies.brokers()?.kafka()?.to_string();
+            let client = systems::nats(brokers.nats_address).await?;
+            let topic = aws::Topic::create(&brokers.moto_endpoint(), name).await?;
+            let topic = Arc::new(Topic { topic, calm: RwLock::new(()) });
+            all.extend([
+                System::kafka(&brokers.kafka_address, &first, name).await?,
+                System::nats(client.clone(), name).await?,
+                System::CoreNats(client, format!("core.{name}")),
+                System::Sns(Arc::clone(&topic)),
+            ]);
+            self.topic = Some(topic);
+        }
+        Ok(all)
+    }
+
     fn write(&mut self, shared: &Shared) -> anyhow::Result<()> {
         let namespace = self.tenant.namespace.clone();
-        let Self { place, proxies, .. } = self;
-        let (project, port) = (shared.pubsub.project(), place.port);
-        let sqs = proxies.sqs.address();
-        place.write("event-sources.yaml", &format!(
-            r#"apiVersion: argoproj.io/v1alpha1
-kind: EventSource
-metadata: {{ name: of-webhook, namespace: {namespace} }}
-spec:
-  webhook:
-    completed: {{ port: "{port}", endpoint: /builds, method: POST }}
----
-apiVersion: argoproj.io/v1alpha1
-kind: EventSource
-metadata: {{ name: of-pubsub, namespace: {namespace} }}
-spec:
-  pubSub:
-    completed: {{ projectID: {project}, subscriptionID: {namespace}, jsonBody: true }}
----
-apiVersion: argoproj.io/v1alpha1
-kind: EventSource
-metadata: {{ name: of-sqs, namespace: {namespace} }}
-spec:
-  sqs:
-    completed: {{ queue: {namespace}, region: {AWS_REGION}, endpoint: "http://{sqs}", jsonBody: true }}
----
-apiVersion: argoproj.io/v1alpha1
-kind: EventSource
-metadata: {{ name: of-cron, namespace: {namespace} }}
-spec:
-  calendar:
-    completed: {{ interval: 1s }}
-"#
-        ))?;
-        for source in ["of-webhook", "of-pubsub", "of-sqs", "of-cron"] {
-            let parameter = match source {
-                "of-cron" => "contextKey: id",
-                _ => "dataKey: body.correlation_id",
-            };
-            let sensor = sensor(&namespace, source, source, parameter);
-            place.write(&format!("{source}.yaml"), &tried_again_soon(&sensor))?;
+        let Self { place, proxies, share, .. } = self;
+        let project = shared.pubsub.project();
+        for source in self.cell.sources.iter().copied() {
+            let name = source.name();
+            let text = yaml::event_source(source, &namespace, place.port, project, proxies)?;
+            place.write(&format!("source-{name}.yaml"), &text)?;
+            place.write(&format!("{name}.yaml"), &yaml::submits(source, &namespace, *share))?;
+            if share.asks_for(source) {
+                let asks = yaml::asks(source, &namespace, proxies);
+                place.write(&format!("{name}-requests.yaml"), &asks)?;
+            }
         }
-        place.write(
-            "requests.yaml",
-            &tried_again_soon(&format!(
-                r"apiVersion: argoproj.io/v1alpha1
-kind: Sensor
-metadata: {{ name: requests, namespace: {namespace} }}
-spec:
-  dependencies:
-    - {{ name: message, eventSourceName: of-webhook, eventName: completed }}
-  triggers:
-    - template:
-        name: request
-        http:
-          url: http://{}/
-          method: POST
-          timeout: {TIMEOUT_SECONDS}
-          payload:
-            - src: {{ dependencyName: message, dataKey: body.correlation_id }}
-              dest: id
-",
-                proxies.http.address()
-            )),
-        )?;
         let settings =
             [format!("for: [{{ namespace: {namespace} }}]"), "requestTimeoutSeconds: 2".into()];
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
@@ -265,7 +220,13 @@ spec:
         format!("{}:\n{}", self.cell, lines[last..].join("\n"))
     }
 
-    fn daemon(&self) -> anyhow::Result<&Daemon> {
+    /// Waits until the daemon is ready.
+    async fn ready(&mut self) -> anyhow::Result<()> {
+        self.daemon.as_mut().context("no daemon runs")?.ready().await
+    }
+
+    /// The daemon that runs.
+    pub fn daemon(&self) -> anyhow::Result<&Daemon> {
         self.daemon.as_ref().context("no daemon runs")
     }
 
@@ -286,6 +247,7 @@ spec:
                 Ok(())
             }
             Fault::BusKilled => self.bus.kill(1).await,
+            Fault::BrokerKilled => self.kill_brokers().await,
             Fault::LeaderLost => self.bus.kill_leader().await,
             Fault::RollingRestart => self.bus.roll(),
             Fault::Frozen => {
@@ -326,14 +288,30 @@ spec:
         }
     }
 
+    /// Kafka stays away until that is noticed.
+    async fn kill_brokers(&self) -> anyhow::Result<()> {
+        let brokers = Arc::clone(self.brokers.as_ref().context("there are no brokers")?);
+        let topic = self.topic.as_ref().context("there is no topic")?;
+        let calm = topic.calm.write().await;
+        let killed = Arc::clone(&brokers);
+        spawn_blocking(move || killed.kill()).await??;
+        topic.topic.furnish().await?;
+        drop(calm);
+        let is_down = |status: &Status| {
+            status.sources.iter().any(|source| source.kind == "kafka" && !source.ready)
+        };
+        self.daemon()?.status_when("Kafka is down", SOON, is_down).await?;
+        spawn_blocking(move || brokers.restart_kafka()).await?
+    }
+
     async fn network(
         &self,
         trouble: impl Fn(&Proxy) -> anyhow::Result<()>,
         how_long: Duration,
     ) -> anyhow::Result<()> {
-        block_in_place(|| self.proxies.all(&self.bus).try_for_each(&trouble))?;
+        block_in_place(|| self.proxies.all(self.bus.proxy()).try_for_each(&trouble))?;
         tokio::time::sleep(how_long).await;
-        block_in_place(|| self.proxies.all(&self.bus).try_for_each(Proxy::restore))
+        block_in_place(|| self.proxies.all(self.bus.proxy()).try_for_each(Proxy::restore))
     }
 
     /// The disk of the logs takes nothing more: that of the daemon, or that of the servers.
@@ -349,49 +327,6 @@ spec:
         tokio::time::sleep(FAULT).await;
         prlimit(pid, Resource::Fsize, room)?;
         Ok(())
-    }
-
-    /// Waits until everything has come out, and compares it with what went in.
-    async fn judge(&self, published: Published) -> anyhow::Result<Counts> {
-        let Published { webhook, mut pulled, unanswered, put_off } = published;
-        let daemon = self.daemon()?;
-        let mut sent = vec![("of-webhook", webhook)];
-        sent.extend(
-            ["of-sqs", "of-pubsub"]
-                .into_iter()
-                .map(|name| (name, pulled.pop().unwrap_or_default())),
-        );
-        sent.swap(1, 2);
-        let mut unknown = 0;
-        let deadline = Instant::now() + SETTLE;
-        let (ticks, came_out) = loop {
-            daemon.settled(SETTLE).await?;
-            unknown += resolve_unknown(&self.place, daemon, SETTLE).await?;
-            // They go on: of these, the newest may not have come out yet.
-            let ticks = self.ticks()?;
-            let came_out = block_in_place(|| self.tenant.all_deliveries())?;
-            let all = sent.iter().map(|(source, sent)| (*source, sent));
-            let is_missing = all.chain([("of-cron", &ticks)]).any(|(source, sent)| {
-                let deliveries = came_out.get(source).map(Vec::as_slice).unwrap_or_default();
-                !check(sent, deliveries, Times::Once).lost.is_empty()
-            });
-            if !is_missing || Instant::now() > deadline {
-                break (ticks, came_out);
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        };
-        let mut counts = Counts { unknown, unanswered, put_off, ..Counts::default() };
-        for (source, sent) in &sent {
-            counts.sources.push(counted(source, sent, &came_out)?);
-        }
-        counts.sources.push(counted("of-cron", &ticks, &came_out)?);
-        let (_, webhook) = &sent[0];
-        let requests = self.target.done();
-        counts.requests = check(webhook, &requests, Times::AtLeastOnce);
-        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
-        requests.iter().for_each(|request| *times.entry(&request.action).or_default() += 1);
-        counts.repeated = times.values().filter(|times| **times > 1).count();
-        Ok(counts)
     }
 
     /// A fault that nobody has noticed would prove nothing.
@@ -412,33 +347,6 @@ spec:
         ensure!(hit, "the fault did not show: {counts:?}");
         Ok(())
     }
-
-    /// The ticks that must have come out: every second between the first and the last.
-    fn ticks(&self) -> anyhow::Result<Sent> {
-        let of = ["events", "--source", "of-cron", "--limit", "1000000"];
-        let mut seconds = Vec::new();
-        for line in self.place.lines(&of)? {
-            let id = line["id"].as_str().context("an event has no id")?;
-            seconds.push(id.parse::<jiff::Timestamp>()?.as_second());
-        }
-        let (Some(first), Some(last)) = (seconds.iter().min(), seconds.iter().max()) else {
-            return Ok(Sent::default());
-        };
-        let mut sent = Sent::default();
-        for second in *first..=*last {
-            let id = jiff::Timestamp::from_second(second)?.to_string();
-            sent.events.insert(id.clone(), id.clone());
-            sent.acknowledged.insert(id);
-        }
-        Ok(sent)
-    }
-}
-
-/// Attempts follow each other soon, and there are enough of them.
-fn tried_again_soon(sensor: &str) -> String {
-    const STRATEGY: &str =
-        "    - retryStrategy: { steps: 1000, duration: 300ms, factor: 1 }\n      template:\n";
-    sensor.replace("    - template:\n", STRATEGY)
 }
 
 /// The program, which is not ended where a file cannot grow any more.
@@ -448,19 +356,4 @@ fn unharmed_by_a_full_disk(path: &Path) -> anyhow::Result<std::path::PathBuf> {
     std::fs::write(path, script)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
     Ok(path.to_owned())
-}
-
-fn counted(
-    source: &'static str,
-    sent: &Sent,
-    came_out: &BTreeMap<String, Vec<Delivery>>,
-) -> anyhow::Result<Counted> {
-    ensure!(!sent.acknowledged.is_empty(), "nothing came in from {source}");
-    let mut deliveries = came_out.get(source).cloned().unwrap_or_default();
-    if let Some(newest) = sent.events.keys().next_back().filter(|_| source == "of-cron") {
-        // Ticks that came after it was looked which there are.
-        deliveries.retain(|delivery| delivery.event <= *newest);
-    }
-    let (acknowledged, findings) = (sent.acknowledged.len(), check(sent, &deliveries, Times::Once));
-    Ok(Counted { source, acknowledged, findings })
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::source::Source;
+
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -9,6 +11,8 @@ pub enum Fault {
     DaemonKilled,
     /// `kill -9` of the bus's server, or of one of the three.
     BusKilled,
+    /// `kill -9` of Kafka, of NATS where it is upstream, and of SNS.
+    BrokerKilled,
     /// SIGSTOP of the daemon, and of the bus's server, each for a while.
     Frozen,
     /// No connection to upstreams, bus and targets, nor from producers.
@@ -47,13 +51,16 @@ pub struct Cell {
     pub fault: Fault,
     /// Where the logs are.
     pub bus: BusKind,
+    /// Where events come from.
+    pub sources: &'static [Source],
 }
 
 impl Fault {
     /// All of them. Those after which SQS keeps a message from the daemon for two minutes come
     /// first, so that others run meanwhile.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::DaemonKilled,
+        Self::BrokerKilled,
         Self::NetworkCut,
         Self::LeaderLost,
         Self::RollingRestart,
@@ -70,6 +77,7 @@ impl Fault {
         match self {
             Self::DaemonKilled => "daemon killed",
             Self::BusKilled => "bus killed",
+            Self::BrokerKilled => "broker killed",
             Self::Frozen => "frozen",
             Self::NetworkCut => "network cut",
             Self::NetworkSlow => "network slow",
@@ -79,6 +87,17 @@ impl Fault {
             Self::TargetFlaky => "target flaky",
             Self::LeaderLost => "leader lost",
             Self::RollingRestart => "rolling restart",
+        }
+    }
+
+    /// From where events come in its cells, if not from everywhere: from brokers where it is
+    /// about them, or about whoever asks them.
+    fn sources(self) -> &'static [Source] {
+        match self {
+            Self::DaemonKilled | Self::BrokerKilled | Self::NetworkCut | Self::NetworkSlow => {
+                &Source::ALL
+            }
+            _ => &Source::FIRST,
         }
     }
 
@@ -114,12 +133,16 @@ impl fmt::Display for Cell {
     }
 }
 
-/// Every fault on every bus that it can be on.
-pub fn cells() -> Vec<Cell> {
+/// Every fault on every bus that it can be on; with `everywhere`, events come from all sources
+/// in all of them.
+pub fn cells(everywhere: bool) -> Vec<Cell> {
     let buses = [BusKind::Embedded, BusKind::OneNode, BusKind::ThreeNodes];
     Fault::ALL
         .into_iter()
-        .flat_map(|fault| buses.map(|bus| Cell { fault, bus }))
+        .flat_map(|fault| {
+            let sources = if everywhere { &Source::ALL } else { fault.sources() };
+            buses.map(|bus| Cell { fault, bus, sources })
+        })
         .filter(|cell| cell.fault.is_on(cell.bus))
         .collect()
 }

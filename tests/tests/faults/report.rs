@@ -1,19 +1,23 @@
 //! What became of each cell.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use tripline_tests::set_checker::Findings;
 
 use crate::fault::Cell;
+use crate::source::Source;
 
 /// What came in from one source, and what came out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Counted {
     /// The source.
-    pub source: &'static str,
+    pub source: Source,
     /// Events that were acknowledged.
     pub acknowledged: usize,
+    /// How many of them were to become workflows.
+    pub submitted: usize,
     /// What is wrong.
     pub findings: Findings,
 }
@@ -21,13 +25,13 @@ pub struct Counted {
 /// What a cell has counted.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
-    /// For each source.
-    pub sources: Vec<Counted>,
+    /// For each source of the cell.
+    pub sources: BTreeMap<Source, Counted>,
     /// Requests to the target that cannot recognise a repeated one: those that came more than
     /// once.
     pub repeated: usize,
     /// What is wrong with the requests: lost ones.
-    pub requests: Findings,
+    pub requests: Requests,
     /// Dead letters of what nobody could tell, sent again at the end.
     pub unknown: u64,
     /// Requests of producers that were not answered.
@@ -36,6 +40,24 @@ pub struct Counts {
     pub put_off: u64,
     /// How long it took.
     pub took: Duration,
+}
+
+/// What is wrong with requests, of all sources.
+#[derive(Clone, Debug, Default)]
+pub struct Requests(Vec<Findings>);
+
+impl Requests {
+    /// What is wrong with those of one more source.
+    pub fn add(&mut self, findings: Findings) {
+        self.0.extend((!findings.is_empty()).then_some(findings));
+    }
+}
+
+impl Counts {
+    /// What became of one more source.
+    pub fn add(&mut self, counted: Counted) {
+        self.sources.insert(counted.source, counted);
+    }
 }
 
 /// A cell and what became of it.
@@ -58,13 +80,11 @@ impl Row {
         };
         let mut wrong: Vec<String> = counts
             .sources
-            .iter()
+            .values()
             .filter(|counted| !counted.findings.is_empty())
             .map(|counted| format!("{}: {}", counted.source, counted.findings))
             .collect();
-        if !counts.requests.is_empty() {
-            wrong.push(format!("requests: {}", counts.requests));
-        }
+        wrong.extend(counts.requests.0.iter().map(|found| format!("requests: {found}")));
         (!wrong.is_empty()).then(|| format!("{}: {}", self.cell, wrong.join("; ")))
     }
 }
@@ -81,33 +101,38 @@ impl fmt::Display for Row {
     }
 }
 
+/// How many events of upstreams were acknowledged, and how many of them became workflows. Ticks
+/// do not count.
+pub fn events(rows: &[Row]) -> (usize, usize) {
+    let counts = rows.iter().filter_map(|row| row.counts.as_ref().ok());
+    let sources = counts.flat_map(|counts| counts.sources.values());
+    sources
+        .filter(|counted| counted.source != Source::Cron)
+        .fold((0, 0), |(all, some), counted| (all + counted.acknowledged, some + counted.submitted))
+}
+
 /// A line for each cell.
 pub fn table(rows: &[Row]) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::ASCII_MARKDOWN);
-    table.set_header([
-        "fault, bus",
-        "webhook",
-        "pubSub",
-        "sqs",
-        "cron",
-        "lost",
-        "doubled",
-        "repeated requests",
-        "503",
-        "unanswered",
-        "unknown",
-        "took",
-    ]);
+    let mut header = vec!["fault, bus".to_owned()];
+    header.extend(Source::ALL.map(|source| source.to_string()));
+    let last = ["lost", "doubled", "repeated requests", "503", "unanswered", "unknown", "took"];
+    header.extend(last.map(str::to_owned));
+    table.set_header(header);
     for row in rows {
         let Ok(counts) = &row.counts else {
             table.add_row([row.cell.to_string(), "failed".to_owned()]);
             continue;
         };
         let mut cells = vec![row.cell.to_string()];
-        cells.extend(counts.sources.iter().map(|counted| counted.acknowledged.to_string()));
-        let all = || counts.sources.iter().map(|counted| &counted.findings);
-        let lost = all().map(|found| found.lost.len()).sum::<usize>() + counts.requests.lost.len();
+        cells.extend(Source::ALL.map(|source| {
+            let counted = counts.sources.get(&source);
+            counted.map(|counted| counted.acknowledged.to_string()).unwrap_or_default()
+        }));
+        let all =
+            || counts.sources.values().map(|counted| &counted.findings).chain(&counts.requests.0);
+        let lost: usize = all().map(|found| found.lost.len()).sum();
         let doubled: usize = all()
             .map(|found| found.doubled.len() + found.unknown.len() + found.mixed_up.len())
             .sum();
