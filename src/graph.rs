@@ -1,27 +1,74 @@
 //! The connections that the configuration makes.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
+use tripline_event::EventKey;
 
 use crate::engine::definitions::CompiledSensor;
 use crate::load::Configuration;
+use crate::load::interop::InteropBus;
 use crate::query::GraphConfig;
 use crate::query::graph::{GraphDependency, GraphSensor, GraphSource, GraphTrigger};
 
 /// The connections that a configuration makes.
 pub fn config(configuration: &Configuration) -> GraphConfig {
-    let sources = configuration.events().into_iter();
-    let sources = sources.map(|event| GraphSource {
-        key: event.key,
-        kind: event.kind.to_owned(),
-        upstream: None,
-        trouble: None,
+    let sources = configuration.sources.values().flat_map(|source| {
+        let bus = configuration.interop.get(&source.bus());
+        source.events.iter().map(move |event| GraphSource {
+            key: event.key.clone(),
+            kind: event.kind.to_owned(),
+            upstream: bus.map(|bus| format!("also sent to {}", argo_events(bus))),
+            trouble: None,
+        })
     });
+    let mut sources: Vec<GraphSource> = sources.collect();
+    add_argo_events(configuration, &mut sources);
     let sensors = configuration.sensors.iter().map(|(name, loaded)| GraphSensor {
         name: name.clone(),
         dependencies: dependencies(&loaded.compiled),
         triggers: triggers(&loaded.compiled),
     });
-    GraphConfig { sources: sources.collect(), sensors: sensors.collect() }
+    GraphConfig { sources, sensors: sensors.collect() }
+}
+
+fn argo_events(bus: &InteropBus) -> String {
+    let url = without_password(&bus.server.url);
+    format!("Argo Events' bus {} at {url}", bus.object)
+}
+
+/// The addresses, without what stands before an `@`: that may be a password.
+fn without_password(url: &str) -> String {
+    let plain = |address: &str| match (address.find("://"), address.rfind('@')) {
+        (Some(scheme), Some(at)) => format!("{}{}", &address[..scheme + 3], &address[at + 1..]),
+        (None, Some(at)) => address[at + 1..].to_owned(),
+        _ => address.to_owned(),
+    };
+    url.split(',').map(plain).collect::<Vec<_>>().join(",")
+}
+
+/// Argo Events' event sources, as far as sensors here wait for their events.
+fn add_argo_events(configuration: &Configuration, sources: &mut Vec<GraphSource>) {
+    if configuration.interop.is_empty() {
+        return;
+    }
+    let mut known: BTreeSet<EventKey> = sources.iter().map(|source| source.key.clone()).collect();
+    for sensor in configuration.sensors.values() {
+        let Some(bus) = configuration.interop.get(&sensor.bus()) else { continue };
+        if sensor.compiled.schedule.is_some() {
+            continue;
+        }
+        for dependency in &sensor.compiled.sensor.dependencies {
+            if known.insert(dependency.key.clone()) {
+                sources.push(GraphSource {
+                    key: dependency.key.clone(),
+                    kind: crate::interop::KIND.to_owned(),
+                    upstream: Some(argo_events(bus)),
+                    trouble: None,
+                });
+            }
+        }
+    }
 }
 
 fn dependencies(compiled: &CompiledSensor) -> Vec<GraphDependency> {

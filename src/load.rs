@@ -198,6 +198,7 @@ fn load_with(inputs: &[Input], definitions: &Definitions, texts: bool) -> Config
     let later = std::mem::take(&mut loader.later);
     loader.schedules(later);
     loader.refuse_clashes();
+    loader.refuse_unroutable();
     loader.warn_of_unknown_events();
     loader.warn_of_text_bodies();
     #[cfg(feature = "kubernetes")]

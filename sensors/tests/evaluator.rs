@@ -5,6 +5,8 @@
 
 #[path = "evaluator/account.rs"]
 mod account;
+#[path = "evaluator/addressed.rs"]
+mod addressed;
 #[path = "evaluator/index.rs"]
 mod index;
 #[path = "evaluator/interleaving.rs"]

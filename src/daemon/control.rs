@@ -357,7 +357,12 @@ impl Daemon for Shared {
                 let source = config.sources.iter_mut().find(|source| source.key == status.key);
                 let Some(source) = source else { continue };
                 match status.ready {
-                    true => source.upstream = Some(status.detail).filter(|text| !text.is_empty()),
+                    true => {
+                        let texts = [status.detail, source.upstream.take().unwrap_or_default()];
+                        let texts = texts.into_iter().filter(|text| !text.is_empty());
+                        let texts: Vec<String> = texts.collect();
+                        source.upstream = Some(texts.join("; ")).filter(|text| !text.is_empty());
+                    }
                     false => source.trouble = Some(status.detail),
                 }
             }

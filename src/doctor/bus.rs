@@ -30,7 +30,25 @@ pub fn probes(world: &World) -> Vec<Probe> {
     } else if world.options.bus.nats.is_some() || server {
         probes.push(jet_stream(world));
     }
+    #[cfg(feature = "jetstream")]
+    probes.extend(world.configuration.interop.values().map(|bus| argo_events(world, bus)));
     probes
+}
+
+/// A bus of Argo Events: whether its stream is there, and may be read.
+#[cfg(feature = "jetstream")]
+fn argo_events(world: &World, bus: &crate::load::interop::InteropBus) -> Probe {
+    use crate::interop::probe;
+
+    let options = probe::options(bus, &world.secrets);
+    let subject = format!("EventBus {}, Argo Events' own", bus.object);
+    let bus = bus.clone();
+    Probe::new("event bus", subject, async move {
+        vec![match probe::probe(bus, options).await {
+            Ok(said) => Finding::good(said),
+            Err(said) => Finding::wrong(said),
+        }]
+    })
 }
 
 /// Nothing is made: where the directory is missing, the nearest one that is there is asked.

@@ -37,7 +37,7 @@ impl BridgeMetrics {
         registry.register("interop_taken", taken, self.taken.clone());
         let sent = "Events of Tripline's own event sources that Argo Events' bus has";
         registry.register("interop_sent", sent, self.sent.clone());
-        let lost = "Messages that Argo Events' bus, or records that EVENTS dropped before they were bridged";
+        let lost = "Messages and records that were dropped before they were bridged";
         registry.register("interop_lost", lost, self.lost.clone());
         let behind = "Messages of Argo Events' bus that were not taken in yet";
         registry.register("interop_behind", behind, self.behind.clone());

@@ -96,9 +96,10 @@ impl BridgeStatus {
         state.outward = trouble.map(str::to_owned);
     }
 
-    /// Something is gone: said until the daemon is started again.
+    /// Something is gone: said until the daemon is started again. Where nobody knows how much,
+    /// it counts as one.
     pub fn lost(&self, messages: u64, text: &str) {
-        self.lost.fetch_add(messages, Ordering::Relaxed);
+        self.lost.fetch_add(messages.max(1), Ordering::Relaxed);
         tracing::error!(bus = %self.bus, "{text}");
         let mut state = self.lock();
         if !state.gaps.iter().any(|gap| gap == text) {
