@@ -412,13 +412,13 @@ impl Loader<'_> {
         }
         let mut found = Vec::new();
         for (name, sensor) in &self.configuration.sensors {
-            for (index, dependency) in sensor.compiled.sensor.dependencies.iter().enumerate() {
             // Argo Events' event sources are nowhere in these files.
             if !self.configuration.interop.is_empty()
                 && self.configuration.is_interop(&sensor.bus())
             {
                 continue;
             }
+            for (index, dependency) in sensor.compiled.sensor.dependencies.iter().enumerate() {
                 if !known.contains(&dependency.key) && !self.is_of_schedule(&dependency.key) {
                     let problem = unknown_event(index, &dependency.key, &known);
                     found.extend(self.diagnose_sensor(name, problem));
