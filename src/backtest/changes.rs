@@ -108,14 +108,14 @@ impl Changes {
     }
 
     /// The sensors as they are now, and as they would be.
-    pub fn plans(&self) -> (Arc<Plan>, Arc<Plan>) {
+    pub fn plans(&self) -> [Arc<Plan>; 2] {
         let plan = |sensors: Vec<Arc<Sensor>>| Arc::new(Plan::new(1, sensors));
         let old = self.sensors.iter().filter_map(|change| change.old.as_ref());
         let new = self.sensors.iter().map(|change| &change.new);
-        (
+        [
             plan(old.map(|of| Arc::clone(&of.sensor)).collect()),
             plan(new.map(|of| Arc::clone(&of.sensor)).collect()),
-        )
+        ]
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<CompiledSensor>> {

@@ -11,6 +11,7 @@
 
 pub mod budget;
 pub mod changes;
+pub mod decider;
 pub mod history;
 pub mod report;
 pub mod run;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use budget::Budget;
 pub use changes::Changes;
+pub use decider::{Decided, Decider};
 pub use history::{Covered, Events};
 pub use report::Report;
 pub use run::run;

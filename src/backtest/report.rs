@@ -249,6 +249,13 @@ pub(super) fn differences(now: &Rendered, then: &Rendered, ids_differ: bool) -> 
     found
 }
 
+/// The values of one object that are others in another one: [`MAX_DIFFERENCES`] at most.
+pub fn compared(now: &Value, then: &Value) -> Vec<Difference> {
+    let mut found = Vec::new();
+    compare("", Some(now), Some(then), &mut found);
+    found
+}
+
 fn compare(path: &str, now: Option<&Value>, then: Option<&Value>, found: &mut Vec<Difference>) {
     if now == then || found.len() >= MAX_DIFFERENCES {
         return;

@@ -1,18 +1,14 @@
 //! Shows both the same records, and holds what they fire against each other.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tripline_bus::Stored;
 use tripline_event::{Action, Event, EventsRecord, ObjectName, Position, Timestamp};
-use tripline_sensors::evaluator::{
-    Dependency, Evaluator, Held, Plan, Recorder, Sensor, State, Trigger,
-};
-use tripline_sensors::filter::{Trace, Verdict};
-use tripline_triggers::executor::Renderer as _;
+use tripline_sensors::evaluator::{Evaluator, Plan, State};
 
 use super::changes::{Change, Changes};
+use super::decider::{Decided, Decider};
 use super::history::Events;
 use super::report::{Difference, Example, ExampleEvent, Report, SensorReport, differences};
 use crate::control::ControlError;
@@ -20,8 +16,6 @@ use crate::query::scan::{Needles, escaped};
 use crate::render::{Rendered, shown};
 use crate::verdicts::Notes;
 
-/// So many events of half-met conditions are kept before it is looked which are needed.
-const KEPT: usize = 10_000;
 /// The most lines of an explanation.
 const MAX_LINES: usize = 20;
 
@@ -48,37 +42,15 @@ pub async fn run(
     }
 }
 
-/// Tells whether something is held.
-#[derive(Default)]
-struct Watch {
-    waits: bool,
-}
-
-impl Recorder for Watch {
-    const ON: bool = false;
-
-    fn filtered(&mut self, _: &Sensor, _: &Dependency, _: &Verdict, _: Option<Trace>) {}
-
-    fn waits(&mut self, _: &Sensor, _: &Trigger, _: &str, _: Option<&BTreeMap<Arc<str>, Held>>) {
-        self.waits = true;
-    }
-
-    fn fired(&mut self, _: &Sensor, _: &Trigger, _: &Action) {}
-}
-
 /// What both have fired by now.
 pub(super) struct Comparison<'a> {
-    changes: &'a Changes,
     by_name: HashMap<&'a ObjectName, (usize, &'a Change)>,
-    old: Evaluator,
-    new: Evaluator,
-    plans: (Arc<Plan>, Arc<Plan>),
+    decider: Decider<'a, 2>,
+    /// As they are now, and as they would be.
+    plans: [Arc<Plan>; 2],
     /// What stands in each record that matters; none where all do.
     needles: Option<Needles>,
     since: Option<Timestamp>,
-    watch: Watch,
-    kept: HashMap<Position, Arc<Event>>,
-    keep_up_to: usize,
     examples: usize,
     pub(super) report: Report,
 }
@@ -90,9 +62,8 @@ impl<'a> Comparison<'a> {
         since: Option<Timestamp>,
         examples: usize,
     ) -> Result<Self, ControlError> {
-        let (old, new) = changes.plans();
+        let plans = changes.plans();
         let before = Position::new(from.incarnation, from.sequence.saturating_sub(1));
-        let evaluator = |plan: &Arc<Plan>| Evaluator::new(Arc::clone(plan), State::new(before));
         let needles = match changes.depend_on_time() {
             true => None,
             false => {
@@ -103,16 +74,11 @@ impl<'a> Comparison<'a> {
         };
         let by_name = changes.sensors.iter().enumerate().map(|(i, of)| (&of.name, (i, of)));
         Ok(Self {
-            changes,
             by_name: by_name.collect(),
-            old: evaluator(&old),
-            new: evaluator(&new),
-            plans: (old, new),
+            decider: Decider::new(&changes.definitions, &plans, before),
+            plans,
             needles,
             since,
-            watch: Watch::default(),
-            kept: HashMap::new(),
-            keep_up_to: KEPT,
             examples,
             report: Report::new(changes),
         })
@@ -129,38 +95,14 @@ impl<'a> Comparison<'a> {
             return;
         };
         let in_time = self.since.is_none_or(|since| record.time() >= since);
-        if !in_time && matches!(record, EventsRecord::Event(_)) {
+        let is_event = matches!(record, EventsRecord::Event(_));
+        if !in_time && is_event {
             return;
         }
-        self.watch.waits = false;
-        let old = self.old.apply(stored.position, &record, &mut self.watch).actions;
-        let new = self.new.apply(stored.position, &record, &mut self.watch).actions;
-        let EventsRecord::Event(event) = record else { return };
-        self.report.events += 1;
-        if old.is_empty() && new.is_empty() && !self.watch.waits {
-            return;
-        }
-        // A page of the log must not stay in memory because of one event.
-        let data = event.data.as_deref().map(Bytes::copy_from_slice);
-        let event = Arc::new(Event { data, ..event });
-        if self.watch.waits {
-            self.keep(stored.position, &event);
-        }
+        self.report.events += u64::from(is_event);
+        let Some(decided) = self.decider.apply(stored.position, record) else { return };
+        let Decided { event, actions: [old, new], .. } = decided;
         self.compare(stored.position, &event, old, new);
-    }
-
-    fn keep(&mut self, position: Position, event: &Arc<Event>) {
-        self.kept.insert(position, Arc::clone(event));
-        if self.kept.len() <= self.keep_up_to {
-            return;
-        }
-        let sides = [&self.old, &self.new];
-        let conditions = sides.into_iter().flat_map(|side| side.state().conditions.iter());
-        let triggers = conditions.flat_map(|(_, held)| held.triggers.values());
-        let held: HashSet<Position> =
-            triggers.flat_map(|one| one.held.values()).map(|held| held.event.position).collect();
-        self.kept.retain(|at, _| held.contains(at) || *at == position);
-        self.keep_up_to = KEPT.max(2 * self.kept.len());
     }
 
     /// Firings of the same trigger by the same events are the same firing.
@@ -205,7 +147,7 @@ impl<'a> Comparison<'a> {
         let alike = change.same_rendering.contains(&new.trigger.trigger);
         let found = match alike && old.target == new.target {
             true => Vec::new(),
-            false => self.rendered_differences(now, &old, &new),
+            false => self.rendered_differences(&old, &new),
         };
         if found.is_empty() {
             self.report.sensors[place].same += 1;
@@ -225,8 +167,8 @@ impl<'a> Comparison<'a> {
             &mut self.report.sensors[place];
         let (count, examples, plan) = match is_new {
             // What the other one says of the event is the reason.
-            true => (fired, examples_fired, &self.plans.0),
-            false => (lost, examples_lost, &self.plans.1),
+            true => (fired, examples_fired, &self.plans[0]),
+            false => (lost, examples_lost, &self.plans[1]),
         };
         *count += 1;
         if examples.len() < self.examples {
@@ -235,13 +177,8 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    fn rendered_differences(
-        &self,
-        now: (Position, &Arc<Event>),
-        old: &Action,
-        new: &Action,
-    ) -> Vec<Difference> {
-        match (self.render(now, old), self.render(now, new)) {
+    fn rendered_differences(&self, old: &Action, new: &Action) -> Vec<Difference> {
+        match (self.render(old), self.render(new)) {
             (Ok(before), Ok(after)) => {
                 let ids_differ = old.id != new.id;
                 differences(&before, &after, ids_differ)
@@ -258,18 +195,8 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    fn render(
-        &self,
-        (at, event): (Position, &Arc<Event>),
-        action: &Action,
-    ) -> Result<Rendered, String> {
-        let of = |position: Position| {
-            if position == at { Some(Arc::clone(event)) } else { self.kept.get(&position).cloned() }
-        };
-        let events: Option<Vec<_>> = action.events.iter().map(|one| of(one.position)).collect();
-        let events = events.ok_or("an event of it was before what is read")?;
-        let rendered = self.changes.definitions.render(&Arc::new(action.clone()), &events);
-        shown(&rendered.map_err(|error| error.reason)?).map_err(|error| error.to_string())
+    fn render(&self, action: &Action) -> Result<Rendered, String> {
+        shown(&self.decider.render(action)?).map_err(|error| error.to_string())
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tripline_config::{ConfigMapRef, Input, Secret, SecretRef};
 use tripline_event::SystemClock;
 use tripline_triggers::SecretLookup;
-use tripline_triggers::cluster::{ClusterDefinition, Clusters};
+use tripline_triggers::cluster::{Cluster, ClusterDefinition, Clusters};
 
 /// The resources that are read: group and version, plural, and kind.
 const RESOURCES: [(&str, &str, &str); 4] = [
@@ -16,16 +16,19 @@ const RESOURCES: [(&str, &str, &str); 4] = [
     ("argoproj.io/v1alpha1", "cronworkflows", "CronWorkflow"),
 ];
 
+/// What the cluster of the kubeconfig's current context is called.
+const CURRENT: &str = "the current context";
+
 /// Knows no secret: none is needed for a context of a kubeconfig, and none is read.
 struct NoSecrets;
 
 impl SecretLookup for NoSecrets {
     fn secret(&self, _: &str, _: &SecretRef) -> Result<Secret, String> {
-        Err("`tripline import` reads no secrets".to_owned())
+        Err("no secrets are read to look at a cluster".to_owned())
     }
 
     fn config_map(&self, _: &str, _: &ConfigMapRef) -> Result<String, String> {
-        Err("`tripline import` reads no ConfigMaps".to_owned())
+        Err("no ConfigMaps are read to look at a cluster".to_owned())
     }
 }
 
@@ -35,10 +38,31 @@ impl SecretLookup for NoSecrets {
 /// # Errors
 /// It cannot be reached, or may not be read.
 pub async fn objects(context: &str, namespace: &str) -> anyhow::Result<Vec<Input>> {
-    let fixed = vec![ClusterDefinition::of_context(context)];
+    objects_of(&*cluster(Some(context))?, namespace).await
+}
+
+/// The cluster that a context of the user's kubeconfig leads to; its current one, where none is
+/// named. It is not asked anything yet.
+///
+/// # Errors
+/// Never, but for a context without a name.
+pub fn cluster(context: Option<&str>) -> anyhow::Result<Arc<Cluster>> {
+    let mut definition = ClusterDefinition::of_context(context.unwrap_or(CURRENT));
+    if context.is_none() {
+        definition.spec.context = None;
+    }
+    let name = definition.name.clone();
+    let fixed = vec![definition];
     let clusters = Clusters::new(Arc::new(NoSecrets), Arc::new(SystemClock), None, false, fixed);
-    let cluster = clusters.get(context);
-    let cluster = cluster.ok_or_else(|| anyhow::anyhow!("there is no context `{context}`"))?;
+    clusters.get(&name).ok_or_else(|| anyhow::anyhow!("there is no context `{name}`"))
+}
+
+/// The objects of a namespace of a cluster. Nothing is changed there.
+///
+/// # Errors
+/// It cannot be reached, or may not be read.
+pub async fn objects_of(cluster: &Cluster, namespace: &str) -> anyhow::Result<Vec<Input>> {
+    let context = cluster.name();
     let mut inputs = Vec::new();
     for (version, plural, kind) in RESOURCES {
         let found = cluster.objects(version, plural, namespace).await;
