@@ -26,4 +26,6 @@ pub mod query;
 pub mod render;
 pub mod schemas;
 pub mod sensor_test;
+#[cfg(all(feature = "jetstream", feature = "kubernetes"))]
+pub mod shadow;
 pub mod verdicts;
