@@ -13,13 +13,21 @@ pub fn tidy(text: &str) -> String {
 
 /// Why no broker can be used, by the latest words of the client.
 pub fn because(said: Option<&str>) -> String {
-    match said {
-        None => "no broker of `url` can be reached".to_owned(),
-        Some(said) if said.to_lowercase().contains("authentication") => {
-            format!("the broker refuses user and password: {said}")
-        }
-        Some(said) => format!("no broker of `url` can be reached: {said}"),
-    }
+    let Some(said) = said else { return "no broker of `url` can be reached".to_owned() };
+    let lower = said.to_lowercase();
+    let is = |words: &str| lower.contains(words);
+    let what = if is("authentication") {
+        "the broker refuses user and password"
+    } else if is("certificate verify failed") {
+        "the broker's certificate is not trusted (`tls.caCertSecret`), or is for another name than `url` has"
+    } else if is("alert") && is("certificate") || is("alert unknown ca") {
+        "the broker does not take the client's certificate (`tls.clientCertSecret`)"
+    } else if is("wrong version number") {
+        "the broker speaks no TLS at the address in `url`"
+    } else {
+        "no broker of `url` can be reached"
+    };
+    format!("{what}: {said}")
 }
 
 #[cfg(test)]
@@ -43,7 +51,26 @@ mod tests {
     fn a_refused_password_is_told_from_a_broker_that_is_not_there() {
         assert_eq!(because(None), "no broker of `url` can be reached");
         assert_eq!(because(Some("x")), "no broker of `url` can be reached: x");
-        let refused = because(Some("SASL authentication error: Invalid username or password"));
-        assert!(refused.starts_with("the broker refuses user and password: "), "{refused}");
+        for (said, expected) in [
+            (
+                "SASL authentication error: Invalid username or password",
+                "the broker refuses user and password: ",
+            ),
+            (
+                "SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: broker certificate could not be verified",
+                "the broker's certificate is not trusted",
+            ),
+            (
+                "SSL handshake failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert number 42",
+                "the broker does not take the client's certificate",
+            ),
+            (
+                "SSL handshake failed: error:0A00010B:SSL routines::wrong version number: connecting to a PLAINTEXT broker listener?",
+                "the broker speaks no TLS",
+            ),
+        ] {
+            let because = because(Some(said));
+            assert!(because.starts_with(expected) && because.ends_with(said), "{because}");
+        }
     }
 }
