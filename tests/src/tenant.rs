@@ -8,6 +8,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tripline_testbed::{Grant, KubeApi, Subject};
 
+use crate::daemon::Place;
 use crate::set_checker::Delivery;
 
 /// The service account that sensors of a tenant name.
@@ -225,6 +226,15 @@ fn text(workflow: &Value, pointer: &str) -> anyhow::Result<String> {
 /// It has none.
 pub fn first_parameter(workflow: &Value) -> anyhow::Result<String> {
     text(workflow, "/spec/arguments/parameters/0/value")
+}
+
+/// The workflows of the local target as the set checker sees them.
+///
+/// # Errors
+/// They cannot be listed, or one names no event.
+pub fn recorded(place: &Place) -> anyhow::Result<Vec<Delivery>> {
+    let listed = place.lines(&["workflows", "list", "--limit", "100000"])?;
+    listed.iter().map(|workflow| delivery(&workflow["object"])).collect()
 }
 
 fn delivery(workflow: &Value) -> anyhow::Result<Delivery> {

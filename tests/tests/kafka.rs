@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use tripline::control::api::Status;
 use tripline_testbed::{Kafka, Nats, Toxiproxy};
 use tripline_tests::daemon::{Daemon, Place, SOON};
@@ -14,6 +14,7 @@ use tripline_tests::docs::Page;
 use tripline_tests::kafka::{Read, Topic};
 use tripline_tests::resources::workflow_sensor;
 use tripline_tests::set_checker::{Delivery, Sent, Times, check};
+use tripline_tests::tenant::recorded;
 
 /// How long the last daemon may take for what is left.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -119,29 +120,13 @@ fn body(number: usize) -> String {
     json!({"action": "completed", "correlation_id": format!("b-{number}")}).to_string()
 }
 
-/// The local target's workflows, as the set checker sees them.
-fn deliveries(place: &Place) -> anyhow::Result<Vec<Delivery>> {
-    let text = |workflow: &Value, pointer: &str| {
-        let found = workflow["object"].pointer(pointer).and_then(Value::as_str);
-        found.map(str::to_owned).with_context(|| format!("no {pointer} in {workflow}"))
-    };
-    let delivery = |workflow: &Value| {
-        anyhow::Ok(Delivery {
-            event: text(workflow, "/metadata/annotations/tripline.dev~1event-id")?,
-            action: text(workflow, "/metadata/labels/tripline.dev~1action-id")?,
-            correlation: text(workflow, "/spec/arguments/parameters/0/value")?,
-        })
-    };
-    place.lines(&["workflows", "list", "--limit", "100000"])?.iter().map(delivery).collect()
-}
-
 /// Waits until there are so many workflows, of all places together.
 async fn workflows(places: &[(&Place, &Daemon)], count: usize) -> anyhow::Result<Vec<Delivery>> {
     let deadline = Instant::now() + SETTLE;
     loop {
         let mut found = Vec::new();
         for (place, _) in places {
-            found.extend(deliveries(place)?);
+            found.extend(recorded(place)?);
         }
         if found.len() >= count {
             return Ok(found);

@@ -1,6 +1,6 @@
 //! Messages out and in again: a webhook's event is sent to SQS, SNS and Pub/Sub by one daemon,
 //! and what comes out there becomes a workflow in another. Real servers, both buses; the
-//! servers killed, the sender killed.
+//! servers killed, the sender and the receiver killed.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use tripline_tests::resources::event_source;
 const SETTLE: Duration = Duration::from_secs(90);
 /// How many events are sent before each fault, and after it.
 const BATCH: usize = 15;
-/// How often the sender is killed, and how long after it is ready.
+/// How often the daemons are killed, and how long after they are ready.
 const KILLS: [u64; 3] = [60, 120, 200];
 /// The account that moto's topics and queues belong to.
 const ACCOUNT: &str = "123456789012";
@@ -55,8 +55,9 @@ impl Servers {
     fn furnish(&self) -> anyhow::Result<()> {
         self.boto3(
             "
-fifo.create_queue(QueueName='builds.fifo', Attributes=dict(FifoQueue='true'))
-url = sqs.create_queue(QueueName='of-topic')['QueueUrl']
+again = dict(VisibilityTimeout='5')
+fifo.create_queue(QueueName='builds.fifo', Attributes=dict(FifoQueue='true', **again))
+url = sqs.create_queue(QueueName='of-topic', Attributes=again)['QueueUrl']
 arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=['All'])['Attributes']['QueueArn']
 topic = sns.create_topic(Name='builds')['TopicArn']
 sns.subscribe(TopicArn=topic, Protocol='sqs', Endpoint=arn)",
@@ -391,26 +392,24 @@ impl Cut {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_is_killed_every_event_arrives_by_every_way() -> anyhow::Result<()> {
+async fn whoever_is_killed(sending: &Place, receiving: &Place) -> anyhow::Result<()> {
     let mut cut = Cut::start()?;
-    let (sending, receiving) = (Place::new()?, Place::new()?);
     receiving.write("receiver.yaml", &cut.servers.receiver())?;
     sending.write("event-source.yaml", &event_source(sending.port))?;
     sending.write("sender.yaml", &cut.servers.sender())?;
-    let receiver = receiving.start().await?;
+    let mut receiver = receiving.start().await?;
     let mut sender = sending.start().await?;
 
     let before = ids("before");
-    send(&sending, &before).await?;
-    arrived(&receiving, &[&sender, &receiver], &WAYS, &before).await?;
+    send(sending, &before).await?;
+    arrived(receiving, &[&sender, &receiver], &WAYS, &before).await?;
 
     // What is sent while the servers are away waits for them.
     cut.proxies.iter().try_for_each(Proxy::cut)?;
     let meanwhile = ids("meanwhile");
-    send(&sending, &meanwhile).await?;
+    send(sending, &meanwhile).await?;
     cut.restart()?;
-    arrived(&receiving, &[&sender, &receiver], &WAYS, &meanwhile).await?;
+    arrived(receiving, &[&sender, &receiver], &WAYS, &meanwhile).await?;
 
     let clients = Clients::start(sending.webhook(), 4, Duration::from_millis(20));
     for milliseconds in KILLS {
@@ -418,18 +417,37 @@ async fn whoever_is_killed_every_event_arrives_by_every_way() -> anyhow::Result<
         sender.kill()?;
         sender = sending.spawn()?;
         sender.ready().await?;
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+        receiver.kill()?;
+        receiver = receiving.spawn()?;
+        receiver.ready().await?;
     }
     let sent = clients.finish().await?.sent;
     let ids: Vec<String> = (0..u64::try_from(sent.events.len())?).map(correlation_id).collect();
-    let found = arrived(&receiving, &[&sender, &receiver], &WAYS, &ids).await?;
+    let found = arrived(receiving, &[&sender, &receiver], &WAYS, &ids).await?;
     // By the others, an attempt that had no answer may have been one message more.
     once(&found, "sqs")?;
-    println!("messages: {} events while the sender was killed {} times", ids.len(), KILLS.len());
+    println!("messages: {} events while each daemon was killed {} times", ids.len(), KILLS.len());
     for daemon in [sender, receiver] {
         let ended = daemon.stop().await?;
         ensure!(ended.status.success(), "{}", ended.stderr);
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_killed_every_event_arrives_by_every_way_over_the_embedded_bus()
+-> anyhow::Result<()> {
+    whoever_is_killed(&Place::new()?, &Place::new()?).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_killed_every_event_arrives_by_every_way_over_jetstream() -> anyhow::Result<()> {
+    let (sending, receiving) = (Place::new()?, Place::new()?);
+    let buses = [Nats::start()?, Nats::start()?];
+    sending.write("bus.yaml", &event_bus(&buses[0]))?;
+    receiving.write("bus.yaml", &event_bus(&buses[1]))?;
+    whoever_is_killed(&sending, &receiving).await
 }
 
 /// A service account with a role shows its token to STS, and its event source takes messages;

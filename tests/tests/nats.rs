@@ -9,13 +9,14 @@ use anyhow::{Context, ensure};
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, stream};
 use futures_util::StreamExt as _;
-use serde_json::{Value, json};
+use serde_json::json;
 use tripline::control::api::Status;
 use tripline_testbed::{Nats, NatsConfig, Toxiproxy};
 use tripline_tests::daemon::{Daemon, Place, SOON};
 use tripline_tests::load::post;
 use tripline_tests::resources::workflow_sensor;
 use tripline_tests::set_checker::{Delivery, Sent, Times, check};
+use tripline_tests::tenant::recorded;
 
 /// How long the last daemon may take for what is left.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -110,27 +111,11 @@ async fn publish(
     Ok(())
 }
 
-/// The local target's workflows, as the set checker sees them.
-fn deliveries(place: &Place) -> anyhow::Result<Vec<Delivery>> {
-    let text = |workflow: &Value, pointer: &str| {
-        let found = workflow["object"].pointer(pointer).and_then(Value::as_str);
-        found.map(str::to_owned).with_context(|| format!("no {pointer} in {workflow}"))
-    };
-    let delivery = |workflow: &Value| {
-        anyhow::Ok(Delivery {
-            event: text(workflow, "/metadata/annotations/tripline.dev~1event-id")?,
-            action: text(workflow, "/metadata/labels/tripline.dev~1action-id")?,
-            correlation: text(workflow, "/spec/arguments/parameters/0/value")?,
-        })
-    };
-    place.lines(&["workflows", "list", "--limit", "100000"])?.iter().map(delivery).collect()
-}
-
 /// Waits until there are so many workflows.
 async fn workflows(place: &Place, daemon: &Daemon, count: usize) -> anyhow::Result<Vec<Delivery>> {
     let deadline = Instant::now() + SETTLE;
     loop {
-        let found = deliveries(place)?;
+        let found = recorded(place)?;
         if found.len() >= count {
             return Ok(found);
         }
@@ -218,16 +203,13 @@ fn is_down(status: &Status) -> bool {
 
 /// Messages keep coming while the server is killed, the network is cut and slowed, and the
 /// daemon is killed: each of them is one workflow, and one message.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_message_ends_in_its_action_once_whoever_is_killed_or_cut_off() -> anyhow::Result<()>
-{
+async fn through_faults(place: &Place) -> anyhow::Result<()> {
     let mut nats = server()?;
     let toxiproxy = Toxiproxy::start()?;
     let proxy = toxiproxy.proxy(nats.address())?;
     let proxied = format!("nats://{}", proxy.address());
     let context = streams(&nats.url()).await?;
     let made = context.get_stream("BUILDS").await?.cached_info().created.unix_timestamp();
-    let place = Place::new()?;
     place.write("source.yaml", &source(&proxied, ""))?;
     place.write("stored.yaml", &workflow_sensor("stored"))?;
     place.write("sends-on.yaml", &sends_on(&proxied))?;
@@ -241,7 +223,7 @@ async fn every_message_ends_in_its_action_once_whoever_is_killed_or_cut_off() ->
         };
         sent += 2 * BATCH;
         // In the middle of the stream.
-        workflows(&place, &daemon, sent - 2 * BATCH + 5).await.context(fault)?;
+        workflows(place, &daemon, sent - 2 * BATCH + 5).await.context(fault)?;
         match fault {
             "server" => {
                 nats.kill()?;
@@ -254,7 +236,7 @@ async fn every_message_ends_in_its_action_once_whoever_is_killed_or_cut_off() ->
             }
             "slow" => {
                 proxy.delay(Duration::from_millis(300))?;
-                workflows(&place, &daemon, sent - BATCH).await.context(fault)?;
+                workflows(place, &daemon, sent - BATCH).await.context(fault)?;
                 proxy.restore()?;
             }
             "swallow" => {
@@ -276,14 +258,14 @@ async fn every_message_ends_in_its_action_once_whoever_is_killed_or_cut_off() ->
         sending.await?.context(fault)?;
     }
     daemon.ready().await?;
-    workflows(&place, &daemon, sent).await?;
+    workflows(place, &daemon, sent).await?;
     daemon.settled(SETTLE).await?;
 
     let events: BTreeMap<String, String> = (0..sent)
         .map(|number| (format!("BUILDS:{}:{made}", number + 1), format!("b-{number}")))
         .collect();
     let sent_events = Sent { acknowledged: events.keys().cloned().collect(), events };
-    let found = deliveries(&place)?;
+    let found = recorded(place)?;
     let findings = check(&sent_events, &found, Times::Once);
     ensure!(findings.is_empty(), "{findings}\n{}", daemon.stderr());
     // The stream knows an action's message for two minutes.
@@ -292,6 +274,21 @@ async fn every_message_ends_in_its_action_once_whoever_is_killed_or_cut_off() ->
     let expected: Vec<String> = (0..sent).map(|number| format!("b-{number}")).collect();
     ensure!(on == expected, "{} of {sent} sent on", on.len());
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_message_ends_in_its_action_once_whoever_is_killed_over_the_embedded_bus()
+-> anyhow::Result<()> {
+    through_faults(&Place::new()?).await
+}
+
+/// The event bus is a server of its own, which stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_message_ends_in_its_action_once_whoever_is_killed_over_jetstream()
+-> anyhow::Result<()> {
+    let (bus, place) = (Nats::start()?, Place::new()?);
+    place.write("bus.yaml", &event_bus(&bus.url()))?;
+    through_faults(&place).await
 }
 
 /// A sensor that takes CloudEvents of one type, and says who sent them.
@@ -372,7 +369,7 @@ spec:
     daemon.settled(SOON).await?;
     // The parameter is the source.
     ensure!(found == ["/a", "/b", "/d", "/e"], "{found:?}");
-    ensure!(deliveries(&place)?.len() == 4);
+    ensure!(recorded(&place)?.len() == 4);
     let timeline = place.text(&["trace", "b-7"])?;
     for id in ["/a#1", "/b#1", "/c#1", "/d#1", "/e#1"] {
         ensure!(timeline.contains(id), "{id} is not in\n{timeline}");
