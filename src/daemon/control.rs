@@ -6,9 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::SignedDuration;
 use tripline_bus::{Bus, Log};
-use tripline_event::{Action, Clock, EventId, EventKey, ObjectName};
+use tripline_event::{Clock, EventId, EventKey, ObjectName};
 use tripline_eventsources::{EventSink, Message, SinkError};
-use tripline_triggers::executor::Decided;
 
 use super::reload::Reloaded;
 use super::{Shared, lock};
@@ -25,7 +24,7 @@ use crate::control::steering::{DropReport, DropRequest, ResumeReport, ResumeRequ
 use crate::engine::definitions::Definitions;
 use crate::engine::schedules::view::ScheduleView;
 use crate::explain::Live;
-use crate::query::dead_letter::{self, Answer, Done};
+use crate::query::dead_letter::{self, Answer};
 use crate::query::{GraphConfig, extents};
 
 /// How long an explanation waits for what was taken in just before.
@@ -203,39 +202,17 @@ impl Shared {
         self.note_count(who, did, subject, reason, None).await
     }
 
-    /// Appends again what dead letters hold, and hands it to the executor. No checkpoint may
-    /// come in between: it would take the actions for closed.
+    /// Appends again what dead letters hold, and hands it to the executor.
     async fn send_back(
         &self,
         ids: &[String],
         current: bool,
         who: &str,
     ) -> Result<Vec<Answer>, ControlError> {
-        let _no_checkpoint = self.engine.appending.read().await;
-        let answers = dead_letter::retry(&*self.bus, &*self.clock, who, ids, current).await?;
-        for answer in &answers {
-            let Done::Retried { position, .. } = &answer.done else { continue };
-            let stored = self.bus.read(Log::Actions, *position, 1).await.map_err(unreachable)?;
-            let Some(stored) = stored.first() else { continue };
-            let action = Action::decode(&stored.record)
-                .map_err(|error| ControlError::Failed(error.to_string()))?;
-            let loaded = self
-                .engine
-                .definitions
-                .load(&*self.bus, &action.trigger.sensor_name(), &action.definition)
-                .await;
-            if let Err(error) = loaded {
-                tracing::warn!(%error, action_id = %action.id, "the definition of a dead letter cannot be loaded");
-            }
-            let action = Arc::new(action);
-            self.engine.executor.offer(Decided {
-                position: *position,
-                action,
-                events: None,
-                recovered: None,
-            });
-        }
-        Ok(answers)
+        let again = &self.engine.again;
+        let _alone = again.alone().await;
+        let (bus, clock) = (&*self.bus, &*self.clock);
+        Ok(dead_letter::retry_by(bus, clock, who, ids, current, again).await?)
     }
 
     async fn report(&self, done: Reloaded) -> ReloadReport {

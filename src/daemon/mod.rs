@@ -60,6 +60,7 @@ use self::targets::{TargetChoice, Targets};
 use self::trouble::Trouble;
 use self::watchers::{Guest, Watchers};
 use crate::control::{Listener, Tokens};
+use crate::engine::again::Again;
 use crate::engine::definitions::Definitions;
 use crate::engine::driver::{CheckpointEvery, HeldBySensor};
 use crate::engine::ingest::RandomIds;
@@ -176,9 +177,9 @@ pub(crate) struct Shared {
     /// What the files were before they were first read.
     pub(crate) files_at_start: u64,
     pub(crate) configuration: ArcSwap<Configuration>,
-    /// A reload that waits to be confirmed, and why.
     /// Buses of Argo Events.
     pub(crate) interop: crate::interop::Interop,
+    /// A reload that waits to be confirmed, and why.
     pub(crate) held: Mutex<Option<reload::Held>>,
     /// One reload at a time.
     pub(crate) reloading: tokio::sync::Mutex<()>,
@@ -199,7 +200,7 @@ pub(crate) struct EngineHandle {
     pub(crate) progress: tokio::sync::watch::Receiver<crate::engine::driver::Progress>,
     pub(crate) definitions: Arc<Definitions>,
     pub(crate) questions: mpsc::Sender<oneshot::Sender<HeldBySensor>>,
-    pub(crate) appending: Arc<tokio::sync::RwLock<()>>,
+    pub(crate) again: Again,
     pub(crate) publisher: crate::engine::Publisher,
     pub(crate) schedules: crate::engine::schedules::SharedSchedules,
 }
@@ -282,7 +283,7 @@ impl Daemon {
                 progress: engine.progress.clone(),
                 definitions,
                 questions: engine.questions.clone(),
-                appending: Arc::clone(&engine.appending),
+                again: engine.again.clone(),
                 publisher: engine.publisher(),
                 schedules: Arc::clone(&engine.schedules),
             },
@@ -294,8 +295,8 @@ impl Daemon {
             inputs: options.inputs.clone(),
             files_at_start,
             configuration: ArcSwap::default(),
-            held: Mutex::new(None),
             interop: crate::interop::Interop::default(),
+            held: Mutex::new(None),
             reloading: tokio::sync::Mutex::new(()),
             pauses: Pauses::new(Arc::clone(&bus), &engine.executor, pauses),
             letters: Arc::new(letters::OpenLetters::new(Arc::clone(&bus))),
@@ -328,9 +329,9 @@ impl Daemon {
         self.tasks.spawn(room::watch(Arc::clone(&bus), stop.clone()));
         self.tasks.spawn(crate::index::Indexer::new(Arc::clone(&bus)).run(stop.clone()));
         self.tasks.spawn(async move { notes.run(bus, stop).await });
-        let (letters, stop) = (Arc::clone(&self.shared.letters), self.stop.clone());
         #[cfg(feature = "jetstream")]
         self.tasks.spawn(crate::interop::run(Arc::clone(&self.shared), self.stop.clone()));
+        let (letters, stop) = (Arc::clone(&self.shared.letters), self.stop.clone());
         self.tasks.spawn(async move { letters.run(stop).await });
         if let Some(address) = options.operations {
             let listener = self.listeners.listen(address).with_context(|| {

@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use tripline_bus::{Append, Bus, Log, Revision, WriteError};
+use tripline_event::name::DEFAULT_NAMESPACE;
 use tripline_event::{Clock, FORMAT, Outcome, OutcomeKind, Timestamp};
 use tripline_triggers::executor::{Executor, Scope};
 
 use crate::control::{Paused, scope};
 
 const KEY: &str = "control/pauses";
+/// The wait after the bus did not take the end of a pause.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The pauses of this bus.
 pub struct Pauses {
@@ -27,6 +30,8 @@ pub struct Pauses {
 struct State {
     revision: Revision,
     paused: BTreeMap<String, Paused>,
+    /// A change was not answered: what stands in the bus is not known.
+    in_doubt: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -45,7 +50,7 @@ impl Loaded {
     /// The bus cannot be read, or what it holds cannot.
     pub async fn from(bus: &dyn Bus) -> anyhow::Result<Self> {
         let Some(entry) = bus.get(KEY).await? else {
-            return Ok(Self(State { revision: Revision::ABSENT, paused: BTreeMap::new() }));
+            return Ok(Self(State::of(Revision::ABSENT, BTreeMap::new())));
         };
         let stored: Stored = serde_json::from_slice(&entry.value)?;
         anyhow::ensure!(
@@ -53,16 +58,22 @@ impl Loaded {
             "{KEY} has format {}, this build knows {FORMAT}: run a newer Tripline",
             stored.v
         );
-        Ok(Self(State { revision: entry.revision, paused: stored.paused }))
+        Ok(Self(State::of(entry.revision, stored.paused)))
     }
 
     /// The scopes, each with its reason.
     pub fn scopes(&self) -> Vec<(Scope, String)> {
         let scope = |(text, paused): (&String, &Paused)| {
-            let scope = scope::parse(text, tripline_event::name::DEFAULT_NAMESPACE).ok()?;
+            let scope = scope::parse(text, DEFAULT_NAMESPACE).ok()?;
             Some((scope, reason(paused)))
         };
         self.0.paused.iter().filter_map(scope).collect()
+    }
+}
+
+impl State {
+    const fn of(revision: Revision, paused: BTreeMap<String, Paused>) -> Self {
+        Self { revision, paused, in_doubt: false }
     }
 }
 
@@ -81,15 +92,14 @@ impl Pauses {
     /// Pauses a scope; durable when it returns.
     ///
     /// # Errors
-    /// The bus did not take it; then nothing is paused.
-    pub async fn pause(&self, scope: Scope, paused: Paused) -> Result<(), WriteError> {
-        let why = reason(&paused);
-        self.change(|all| {
+    /// The bus did not take it, or did not answer; whether it is paused then is known when this
+    /// is asked again.
+    pub async fn pause(&self, paused: Paused) -> Result<(), WriteError> {
+        let change = |all: &mut BTreeMap<String, Paused>| {
             all.insert(paused.scope.clone(), paused);
             true
-        })
-        .await?;
-        self.executor.pause(scope, &why);
+        };
+        self.change(change).await?;
         self.changed.notify_one();
         Ok(())
     }
@@ -97,29 +107,64 @@ impl Pauses {
     /// Takes a pause back; false where there was none.
     ///
     /// # Errors
-    /// The bus did not take it; then it is still paused.
+    /// The bus did not take it, or did not answer; whether it is paused then is known when this
+    /// is asked again.
     pub async fn resume(&self, scope: &Scope) -> Result<bool, WriteError> {
-        let was = self.change(|all| all.remove(&scope::text(scope)).is_some()).await?;
-        self.executor.resume(scope);
-        Ok(was)
+        self.change(|all| all.remove(&scope::text(scope)).is_some()).await
     }
 
-    /// Writes what `change` does, unless it answers false.
+    /// Writes what `change` does, unless it answers false, and has it take effect.
     async fn change(
         &self,
         change: impl FnOnce(&mut BTreeMap<String, Paused>) -> bool,
     ) -> Result<bool, WriteError> {
         let mut state = self.state.lock().await;
+        if state.in_doubt {
+            self.look(&mut state).await?;
+        }
         let mut paused = state.paused.clone();
         if !change(&mut paused) {
             return Ok(false);
         }
         let stored = Stored { v: FORMAT, paused };
-        let json = serde_json::to_vec(&stored)
-            .map_err(|error| WriteError::Unavailable(error.to_string()))?;
-        state.revision = self.bus.put(KEY, Bytes::from(json), state.revision).await?;
-        state.paused = stored.paused;
+        let unavailable =
+            |error: &dyn std::fmt::Display| WriteError::Unavailable(error.to_string());
+        let json = serde_json::to_vec(&stored).map_err(|error| unavailable(&error))?;
+        match self.bus.put(KEY, Bytes::from(json), state.revision).await {
+            Ok(revision) => self.take_effect(&mut state, revision, stored.paused),
+            Err(error) => {
+                state.in_doubt = true;
+                // The answer may have been lost on the way.
+                self.look(&mut state).await?;
+                if state.paused != stored.paused {
+                    return Err(error);
+                }
+            }
+        }
         Ok(true)
+    }
+
+    /// What stands in the bus is what counts.
+    async fn look(&self, state: &mut State) -> Result<(), WriteError> {
+        let loaded = Loaded::from(&*self.bus).await;
+        let State { revision, paused, .. } =
+            loaded.map_err(|error| WriteError::Unavailable(error.to_string()))?.0;
+        self.take_effect(state, revision, paused);
+        Ok(())
+    }
+
+    fn take_effect(&self, state: &mut State, revision: Revision, paused: BTreeMap<String, Paused>) {
+        let scope = |text: &String| scope::parse(text, DEFAULT_NAMESPACE).ok();
+        for gone in state.paused.keys().filter(|text| !paused.contains_key(*text)) {
+            scope(gone).map(|scope| self.executor.resume(&scope));
+        }
+        for (text, new) in paused.iter().filter(|(text, new)| state.paused.get(*text) != Some(new))
+        {
+            if let Some(scope) = scope(text) {
+                self.executor.pause(scope, &reason(new));
+            }
+        }
+        *state = State::of(revision, paused);
     }
 
     /// Takes back what was paused until a time, when that has come; until `stop`.
@@ -164,7 +209,7 @@ impl Pauses {
             state.paused.values().filter(due).map(|paused| paused.scope.clone()).collect()
         };
         for text in due {
-            let Ok(scope) = scope::parse(&text, tripline_event::name::DEFAULT_NAMESPACE) else {
+            let Ok(scope) = scope::parse(&text, DEFAULT_NAMESPACE) else {
                 continue;
             };
             match self.resume(&scope).await {
@@ -173,7 +218,8 @@ impl Pauses {
                     self.note_end(&text, now).await;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, scope = text, "the pause could not be ended; it is tried again")
+                    tracing::warn!(%error, scope = text, "the pause could not be ended; it is tried again");
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }

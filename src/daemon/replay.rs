@@ -1,16 +1,13 @@
 //! Replaying past events: their actions are appended in order, marked as a replay.
 
-use std::sync::Arc;
-
-use tripline_bus::{Append, Log};
+use tripline_bus::Log;
 use tripline_event::Action;
-use tripline_triggers::executor::Decided;
 
 use super::Shared;
 use crate::control::ControlError;
 use crate::control::replay::{MOST_ACTIONS, ReplayReport, ReplayRequest, ReplayedAction};
-use crate::engine::replay::{Known, Wanted, decide};
-use crate::query::{dead_letter, extents};
+use crate::engine::replay::{AsWhat, Wanted};
+use crate::query::extents;
 
 /// How many actions are appended at once.
 const AT_ONCE: usize = 256;
@@ -29,26 +26,23 @@ impl Shared {
         let through = self.engine.progress.borrow().evaluated;
         let wanted = Wanted { since, until, event, through };
         let sensor = &loaded.compiled.sensor;
-        let failed = |error: &dyn std::fmt::Display| ControlError::Failed(error.to_string());
-        let decided = decide(&*self.bus, sensor, &wanted, MOST_ACTIONS)
-            .await
-            .map_err(|error| failed(&error))?;
-        if decided.actions.len() > MOST_ACTIONS {
+        // Of two replays at the same time the later one sees what the earlier one does.
+        let _alone = self.engine.again.alone().await;
+        let now = self.clock.now();
+        let id = format!("{now:.0} by {who}");
+        let as_what = AsWhat { id: &id, again, now };
+        let following = self.engine.again.following(sensor, &wanted, &as_what, MOST_ACTIONS).await;
+        let following = following.map_err(|error| ControlError::Failed(error.to_string()))?;
+        if following.actions.len() > MOST_ACTIONS {
             return Err(ControlError::Invalid(format!(
                 "the events lead to more than {MOST_ACTIONS} actions: replay a shorter time with --since and --until"
             )));
         }
-        let known = Known::read(&*self.bus, sensor).await.map_err(|error| failed(&error))?;
-        let now = self.clock.now();
-        let id = format!("{now:.0} by {who}");
-        let mut actions: Vec<ReplayedAction> = Vec::with_capacity(decided.actions.len());
+        let events = following.events;
+        let mut actions: Vec<ReplayedAction> = Vec::with_capacity(following.actions.len());
         let mut next = Vec::new();
-        for decided in &decided.actions {
-            let mut following = known.next(decided, again, &id, now);
-            if let Some(following) = &mut following {
-                self.engine.definitions.bind(following);
-            }
-            let shown = following.as_ref().unwrap_or(decided);
+        for (decided, following) in following.actions {
+            let shown = following.as_ref().unwrap_or(&decided);
             actions.push(ReplayedAction {
                 id: shown.id.clone(),
                 trigger: shown.trigger.clone(),
@@ -71,11 +65,9 @@ impl Shared {
         let log =
             log.ok_or_else(|| ControlError::Failed("there is no log of events".to_owned()))?;
         let id = if dry_run { String::new() } else { id };
-        Ok(ReplayReport { id, dry_run, events: decided.events, actions, log })
+        Ok(ReplayReport { id, dry_run, events, actions, log })
     }
 
-    /// No checkpoint may come between the append and the offer: it would take the actions for
-    /// closed.
     async fn append_replayed(
         &self,
         next: Vec<(usize, Action)>,
@@ -83,27 +75,13 @@ impl Shared {
     ) -> Result<(), ControlError> {
         let mut done = 0;
         for part in next.chunks(AT_ONCE) {
-            let _no_checkpoint = self.engine.appending.read().await;
-            let batch = part.iter().map(|(_, action)| Append {
-                dedup: Some(dead_letter::dedup_id(&action.id, action.round)),
-                record: action.encode(),
-            });
-            let appended = self.bus.append(Log::Actions, batch.collect()).await;
+            let batch = part.iter().map(|(_, action)| action.clone()).collect();
+            let appended = self.engine.again.carry_out(batch).await;
             let appended = appended.map_err(|error| {
                 ControlError::Unreachable(format!("{done} actions were appended; then: {error}"))
             })?;
-            for ((place, action), appended) in part.iter().zip(appended) {
+            for ((place, _), appended) in part.iter().zip(appended) {
                 actions[*place].position = Some(appended.position);
-                if appended.duplicate {
-                    // Two replays at the same time: the other one has offered it.
-                    continue;
-                }
-                self.engine.executor.offer(Decided {
-                    position: appended.position,
-                    action: Arc::new(action.clone()),
-                    events: None,
-                    recovered: None,
-                });
             }
             done += part.len();
         }

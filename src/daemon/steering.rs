@@ -28,7 +28,7 @@ impl Shared {
             who: who.clone(),
             since: self.clock.now(),
         };
-        self.pauses.pause(scope, paused).await.map_err(unreachable)?;
+        self.pauses.pause(paused).await.map_err(unreachable)?;
         self.note_count(&who, "pause", &subject, reason.as_deref(), None).await
     }
 

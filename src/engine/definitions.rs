@@ -3,7 +3,7 @@
 //! A definition is compiled once, whichever plans it is in, and stays: actions that it
 //! decided are rendered with it, whatever the sensor is by then.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use serde_json::Value;
 use tripline_bus::Bus;
 use tripline_config::{Dialect, Document, FieldPath, Problem, Severity, Stamp};
 use tripline_event::{
-    Action, Cause, DeadLetter, DefinitionHash, Event, ObjectName, Timestamp, TriggerName,
+    Action, ActionId, Cause, DeadLetter, DefinitionHash, Event, ObjectName, Timestamp,
+    TriggerName,
 };
 use tripline_schedules::robfig::Cron;
 use tripline_schedules::{duration, zone};
@@ -181,23 +182,26 @@ impl Definitions {
         rendering.is_some_and(|rendering| kinds::has_targets(rendering.kind))
     }
 
-    /// Whether any trigger in force has a rate.
-    pub fn any_rate(&self) -> bool {
-        let compiled = self.in_force.all().into_iter().filter_map(|hash| self.get(&hash));
-        let has_rate = |compiled: &Arc<CompiledSensor>| {
-            compiled.triggers.values().any(|rendering| rendering.policy.rate.is_some())
+    /// The triggers that have a rate, in force or not: what waits of one that is gone is still
+    /// started as the definition that decided it says.
+    pub fn limited(&self) -> HashSet<TriggerName> {
+        let all = self.compiled.read().unwrap_or_else(PoisonError::into_inner);
+        let of = |compiled: &Arc<CompiledSensor>| {
+            let triggers = compiled.triggers.iter();
+            let limited = triggers.filter(|(_, rendering)| rendering.policy.rate.is_some());
+            let name =
+                |(trigger, _): (&String, _)| TriggerName::new(&compiled.sensor.name, trigger);
+            limited.map(name).collect::<Vec<_>>()
         };
-        compiled.into_iter().any(|compiled| has_rate(&compiled))
+        all.values().flat_map(of).collect()
     }
 
-    /// Whether the trigger that is in force has a rate.
-    pub fn has_rate(&self, trigger: &TriggerName) -> bool {
-        let hash = self.in_force.of(&trigger.sensor_name());
-        let compiled = hash.and_then(|hash| self.get(&hash));
-        compiled.is_some_and(|compiled| {
-            let rendering = compiled.triggers.get(&trigger.trigger);
-            rendering.is_some_and(|rendering| rendering.policy.rate.is_some())
-        })
+    /// What the action is called that follows from a dead letter of this round of `action`,
+    /// where its trigger has a `dlqTrigger`.
+    pub fn follow_up_id(&self, action: &Action) -> Option<ActionId> {
+        let compiled = self.get(&action.definition)?;
+        let follow_up = compiled.triggers.get(&action.trigger.trigger)?.follow_up.as_ref()?;
+        Some(follow_up.id(action))
     }
 
     fn keep(&self, hash: &DefinitionHash, compiled: &Arc<CompiledSensor>) {
@@ -665,14 +669,14 @@ fn transformed(
 ) -> Result<Vec<Option<String>>, String> {
     let one = |(of, event): (&tripline_event::ActionEvent, &Arc<Event>)| {
         let Some((_, dependency)) = sensor.dependency(&of.dependency) else { return Ok(None) };
-        dependency.filter.transform(&EventView::of(event)).map_err(|error| error.to_string())
-    };
-    action.events.iter().zip(events).map(one).collect()
-}
         let transfer = event.cloud_event.as_ref().and_then(|said| said.transfer.as_ref());
         if transfer.is_some_and(|transfer| transfer.transformed) {
             return Ok(None);
         }
+        dependency.filter.transform(&EventView::of(event)).map_err(|error| error.to_string())
+    };
+    action.events.iter().zip(events).map(one).collect()
+}
 
 /// Hands the events of an action to `render`, as the sensor sees them.
 fn with_events<R>(

@@ -32,6 +32,7 @@ use super::observer::EngineObserver;
 use super::park;
 use super::plans;
 use super::retry::Retry;
+use super::schedules::events::COMMAND;
 use super::schedules::{self, CompiledSchedule, SharedSchedules, ends};
 use super::{retention, trim};
 
@@ -103,9 +104,9 @@ pub struct Driver {
     pub(super) progress: watch::Sender<Progress>,
     /// Questions about what is held, each with where the answer goes.
     pub(super) questions: mpsc::Receiver<oneshot::Sender<HeldBySensor>>,
-    /// Held by whoever else appends an action, until it is offered: no checkpoint may come
-    /// in between.
-    pub(super) appending: Arc<tokio::sync::RwLock<()>>,
+    /// Held by whoever appends actions, until they are offered: they are offered in the order of
+    /// the log, and no checkpoint comes in between.
+    pub(super) appending: Arc<tokio::sync::Mutex<()>>,
     pub(super) since_checkpoint: u64,
     pub(super) checkpoint_at: Timestamp,
     pub(super) trimmed_at: Timestamp,
@@ -365,7 +366,8 @@ impl Driver {
     fn apply_to_schedules(&self, event: &Event, duplicate: bool) {
         let mut schedules = schedules::lock(&self.schedules);
         schedules.pass_time(self.evaluator.state().log_time);
-        if duplicate {
+        let passed_over = self.mistakes.ignore_commands() && event.key.name == COMMAND;
+        if duplicate || passed_over {
             schedules.seen(event);
         } else {
             schedules.apply(event);
@@ -453,6 +455,8 @@ impl Driver {
     ) -> Result<bool, DriverError> {
         actions.iter_mut().for_each(|(action, _)| self.definitions.bind(action));
         self.mark_attempted(&mut actions);
+        let appending = Arc::clone(&self.appending);
+        let _in_order = appending.lock().await;
         let mut retry = Retry::new(&self.observer, "actions cannot be appended");
         let mut found: HashMap<ActionId, Position> = HashMap::new();
         loop {
@@ -619,7 +623,11 @@ impl Driver {
         marks.outcomes_from = manifest
             .relayed
             .map_or(marks.outcomes_from, |relayed| relayed.min(marks.outcomes_from));
-        let (held, bus) = (self.evaluator.state().conditions.lowest_held(), Arc::clone(&self.bus));
+        let (mut held, bus) =
+            (self.evaluator.state().conditions.lowest_held(), Arc::clone(&self.bus));
+        if self.mistakes.trim_needed() {
+            (held, marks.open_from) = (None, self.actions_next);
+        }
         self.trimming = Some(tokio::spawn(async move {
             let trimmed = match trim::needed(&*bus, watermark, held, marks).await {
                 Ok(needed) => trim::trim(&bus, needed, now).await,
@@ -653,12 +661,13 @@ impl Driver {
             return;
         }
         let (bus, observer) = (Arc::clone(&self.bus), Arc::clone(&self.observer));
+        let mistakes = self.mistakes;
         self.parking = Some(tokio::spawn(async move {
             let parked = async {
                 let (extent, fill) = (bus.extent(Log::Events).await?, bus.fill());
                 let held = held.iter().map(|(name, state)| (name, state));
                 let overdue = park::overdue(held, now, extent, fill);
-                park::park(&bus, overdue, now, &*observer).await
+                park::park(&bus, overdue, now, &*observer, mistakes).await
             };
             if let Err(error) = parked.await {
                 tracing::warn!(%error, "events that were waited with for too long could not be parked; it is tried again later");
@@ -675,11 +684,14 @@ impl Driver {
     }
 
     /// Outcomes of an action come after it. So those of the oldest open action come after
-    /// the end that OUTCOMES had when ACTIONS ended before it.
+    /// the end that OUTCOMES had when ACTIONS ended before it. That end is the log's own: not
+    /// all actions are appended here.
     async fn marks(&mut self) -> Result<Marks, ReadError> {
-        let _nobody_appends = self.appending.write().await;
+        let _nobody_appends = self.appending.lock().await;
         let outcomes = self.bus.extent(Log::Outcomes).await?.next;
-        let actions = self.actions_next;
+        let actions = self.bus.extent(Log::Actions).await?.next;
+        let actions = if self.mistakes.stale_marks() { self.actions_next } else { actions };
+        self.actions_next = actions;
         let open_from = self.executor.low_water(actions);
         while self.ends.len() > 1 && self.ends[1].0 <= open_from {
             self.ends.pop_front();
@@ -725,7 +737,8 @@ pub fn schedules_of(plan: &Plan, definitions: &Definitions) -> Vec<Arc<CompiledS
     compiled.filter_map(|compiled| compiled.schedule.clone()).collect()
 }
 
-fn action_record(action: &Action) -> Append {
+/// An action is appended once for each of its rounds.
+pub(super) fn action_record(action: &Action) -> Append {
     Append {
         dedup: Some(format!("{}/{}", action.id, action.round).into()),
         record: action.encode(),

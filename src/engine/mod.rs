@@ -6,6 +6,7 @@
 //!
 //! Not here: files, sockets, event sources, the command line.
 
+pub mod again;
 mod arguments;
 pub(crate) mod catch_up;
 pub mod chains;
@@ -34,8 +35,8 @@ pub mod runs;
 pub mod schedules;
 pub mod source_filters;
 pub mod steering;
-pub mod trim;
 pub(crate) mod take_over;
+pub mod trim;
 mod unreadable;
 
 use std::collections::VecDeque;
@@ -53,6 +54,7 @@ use tripline_triggers::executor::{
     CircuitChange, Executor, ExecutorParts, Frozen, Kinds, Limits, Observer, Scope, Success,
 };
 
+use again::Again;
 use chains::{Chains, Submitter};
 use checkpoint::{CheckpointError, Checkpoints, Marks};
 use definitions::{DefinitionError, Definitions};
@@ -169,8 +171,8 @@ pub struct Engine {
     pub definitions: Arc<Definitions>,
     /// Schedules as they stand.
     pub schedules: SharedSchedules,
-    /// To be held while an action is appended and offered other than by the evaluator.
-    pub appending: Arc<tokio::sync::RwLock<()>>,
+    /// What appends actions other than by the evaluator.
+    pub again: Again,
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
     stop_driver: CancellationToken,
@@ -217,8 +219,8 @@ impl Engine {
         };
         schedules::lock(&schedules).relayed = Some(relayed);
         let chains = Arc::new(Chains::default());
-        let recovery = recovery::recover(&*bus, marks, &chains).await?;
-        for decided in &recovery.open {
+        let mut recovery = recovery::recover(&*bus, marks, &chains).await?;
+        for decided in &mut recovery.open {
             let action = &decided.action;
             let loaded = parts
                 .definitions
@@ -228,15 +230,25 @@ impl Engine {
             if let Err(error @ DefinitionError::Plan(PlanError::Read(_))) = loaded {
                 return Err(StartError::Plan(plan.number, error));
             }
+            // What follows from its dead letter is there, and the letter is not.
+            if recovery.followed.contains(&action.id)
+                && let Some(follows) = parts.definitions.follow_up_id(action)
+                && let Some(recovered) = &mut decided.recovered
+            {
+                recovered.given_up = recovery.follow_ups.contains(&follows);
+            }
         }
         let actions_next = bus.extent(Log::Actions).await?.next;
         let in_force = resume::newest_in_force(&*bus, &parts.definitions).await;
         in_force.map_err(|error| StartError::Plan(plan.number, error))?;
-        let appending: Arc<tokio::sync::RwLock<()>> = Arc::default();
+        let appending: Arc<tokio::sync::Mutex<()>> = Arc::default();
         let executor = Executor::new(ExecutorParts {
             bus: Arc::clone(&bus),
             clock: Arc::clone(&parts.clock),
-            renderer: Arc::clone(&parts.definitions) as _,
+            renderer: match parts.mistakes.ignore_freeze() {
+                true => Arc::new(mistakes::Thawed(Arc::clone(&parts.definitions))),
+                false => Arc::clone(&parts.definitions) as _,
+            },
             kinds: parts.kinds,
             observer: Arc::new(Learns {
                 chains: Arc::clone(&chains),
@@ -247,6 +259,9 @@ impl Engine {
             appending: Arc::clone(&appending),
         });
         for (scope, reason) in parts.paused {
+            if parts.mistakes.forget_pauses() {
+                break;
+            }
             executor.pause(scope, &reason);
         }
         recovery.follow_ups.into_iter().for_each(|id| executor.note_follow_up(id));
@@ -256,6 +271,15 @@ impl Engine {
         for decided in recovery.open {
             executor.offer(decided);
         }
+        let again = Again {
+            bus: Arc::clone(&bus),
+            definitions: Arc::clone(&parts.definitions),
+            executor: executor.clone(),
+            observer: Arc::clone(&parts.observer),
+            appending: Arc::clone(&appending),
+            one_at_a_time: Arc::default(),
+            mistakes: parts.mistakes,
+        };
         let (questions, questions_receiver) = mpsc::channel(MOST_QUESTIONS);
         let (progress_sender, progress) = watch::channel(Progress::default());
         let driver = Driver {
@@ -275,7 +299,7 @@ impl Engine {
             ends: VecDeque::from([(marks.open_from, marks.outcomes_from)]),
             progress: progress_sender,
             questions: questions_receiver,
-            appending: Arc::clone(&appending),
+            appending,
             since_checkpoint: 0,
             checkpoint_at: parts.clock.now(),
             trimmed_at: Timestamp::UNIX_EPOCH,
@@ -314,7 +338,7 @@ impl Engine {
             executor,
             progress,
             definitions: parts.definitions,
-            appending,
+            again,
             bus,
             clock: parts.clock,
             schedules,

@@ -17,6 +17,7 @@ use tripline_event::{
 };
 use tripline_sensors::evaluator::{Held, SensorState};
 
+use super::mistakes::Mistakes;
 use super::observer::EngineObserver;
 use super::trim::RETENTION;
 
@@ -94,6 +95,7 @@ pub async fn park(
     overdue: Vec<Overdue>,
     now: Timestamp,
     observer: &dyn EngineObserver,
+    mistakes: Mistakes,
 ) -> Result<(), ParkError> {
     for one in overdue {
         let event = event_at(&**bus, one.held.event.position).await?;
@@ -106,7 +108,9 @@ pub async fn park(
         let kind = OutcomeKind::DeadLettered(Box::new(letter));
         let record = Outcome { at: now, correlation, kind }.encode();
         let dedup = Some(id.clone().into());
-        bus.append(Log::Outcomes, vec![Append { dedup, record }]).await?;
+        if !mistakes.park_without_letter() {
+            bus.append(Log::Outcomes, vec![Append { dedup, record }]).await?;
+        }
         let forgets = EventsRecord::Clear {
             sensor,
             dependency: Some(held.name.to_string()),
@@ -252,7 +256,7 @@ mod tests {
             let state = holding(position, at(0));
             let extent = bus.extent(Log::Events).await.unwrap();
             let found = overdue([(&sensor, &state)].into_iter(), at(200), extent, None);
-            park(&bus, found, at(200), &parked).await.unwrap();
+            park(&bus, found, at(200), &parked, Mistakes::default()).await.unwrap();
         }
         let outcomes = bus.extent(Log::Outcomes).await.unwrap();
         assert_eq!(outcomes.next.sequence - outcomes.first.sequence, 1);

@@ -22,7 +22,9 @@ pub struct Recovery {
     /// Actions that were decided after the checkpoint: deciding them again changes nothing.
     pub decided: HashSet<ActionId>,
     /// Actions of `dlqTrigger`s: they follow from actions that may still be open.
-    pub follow_ups: Vec<ActionId>,
+    pub follow_ups: HashSet<ActionId>,
+    /// The actions that these follow from.
+    pub followed: HashSet<ActionId>,
 }
 
 /// A log could not be read back.
@@ -44,7 +46,6 @@ pub async fn recover(
 ) -> Result<Recovery, RecoveryError> {
     let outcomes = outcomes(bus, marks.outcomes_from, chains).await?;
     let mut recovery = Recovery::default();
-    let mut followed = HashSet::new();
     each(bus, Log::Actions, marks.open_from.min(marks.actions), |stored| {
         let action = Action::decode(&stored.record)
             .map_err(|error| RecoveryError::Record(Log::Actions, stored.position, error))?;
@@ -52,8 +53,8 @@ pub async fn recover(
             recovery.decided.insert(action.id.clone());
         }
         if let Origin::DeadLetter { of } = &action.origin {
-            recovery.follow_ups.push(action.id.clone());
-            followed.insert(of.clone());
+            recovery.follow_ups.insert(action.id.clone());
+            recovery.followed.insert(of.clone());
         }
         let round = (action.id.clone(), action.round);
         if !outcomes.closed.contains(&round) {
@@ -68,13 +69,6 @@ pub async fn recover(
         Ok(())
     })
     .await?;
-    for open in &mut recovery.open {
-        // Of a later round nobody can tell whether the letter of an earlier one was meant.
-        let is_followed = open.action.round == 0 && followed.contains(&open.action.id);
-        if let Some(recovered) = open.recovered.as_mut().filter(|_| is_followed) {
-            recovered.given_up = true;
-        }
-    }
     Ok(recovery)
 }
 

@@ -86,6 +86,27 @@ pub async fn decide(
     Ok(decided)
 }
 
+/// What a replay leads to.
+#[derive(Debug, Default)]
+pub struct Following {
+    /// How many events were shown.
+    pub events: u64,
+    /// Each action that the sensor decides, in order, and what is appended for it; none where it
+    /// is open, or was done and is not to be done again.
+    pub actions: Vec<(Action, Option<Action>)>,
+}
+
+/// What actions of a replay say of themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct AsWhat<'a> {
+    /// The replay's name.
+    pub id: &'a str,
+    /// What was done is done again.
+    pub again: bool,
+    /// When they are decided.
+    pub now: Timestamp,
+}
+
 impl Wanted {
     fn shows(&self, record: &EventsRecord) -> bool {
         let time = record.time();
@@ -154,9 +175,10 @@ impl Known {
         }
     }
 
-    /// The action that a replay appends for `decided` at `now`; none where it is open, or was
-    /// done and is not to be done `again`.
-    pub fn next(&self, decided: &Action, again: bool, id: &str, now: Timestamp) -> Option<Action> {
+    /// The action that a replay appends for `decided`; none where it is open, or was
+    /// done and is not to be done again.
+    pub fn next(&self, decided: &Action, as_what: &AsWhat<'_>) -> Option<Action> {
+        let AsWhat { id, again, now } = *as_what;
         let lives = decided.expires_at.duration_since(decided.decided_at);
         let next = Action {
             decided_at: now,

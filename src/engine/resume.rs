@@ -1,10 +1,10 @@
 //! What the executor is told before it begins: which sensors are in force, and which attempts
 //! the processes before this one made.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tripline_bus::{Bus, Log};
-use tripline_event::{Outcome, OutcomeKind, Position, Timestamp, TriggerName};
+use tripline_event::{ActionId, Outcome, OutcomeKind, Position, Timestamp, TriggerName};
 use tripline_triggers::executor::Executor;
 
 use super::definitions::{DefinitionError, Definitions};
@@ -14,6 +14,8 @@ use super::{recovery, trim};
 
 /// The longest unit of a rate.
 const LONGEST_UNIT: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+/// So much earlier an attempt of the latest unit may have been on record.
+const LONGEST_CALL: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 /// The most outcomes that are read back for rates.
 const MOST_OUTCOMES: u64 = 200_000;
 
@@ -45,7 +47,9 @@ pub fn put_in_force(definitions: &Definitions, plan: &Listing) {
 }
 
 /// Tells the executor which attempts count for a rate: those of the latest hour, as far as
-/// the newest outcomes say.
+/// the newest outcomes say. An attempt is on record before the target is called, and the bus may
+/// have taken its time: it counts from when its end is on record, which is after the call; one
+/// that has no end, from now.
 ///
 /// # Errors
 /// The bus cannot be read.
@@ -55,26 +59,35 @@ pub async fn starts(
     executor: &Executor,
     now: Timestamp,
 ) -> Result<(), RecoveryError> {
-    if !definitions.any_rate() {
+    let limited = definitions.limited();
+    if limited.is_empty() {
         return Ok(());
     }
-    let since = now.saturating_sub(LONGEST_UNIT).unwrap_or(Timestamp::MIN);
+    let since = now.saturating_sub(LONGEST_UNIT + LONGEST_CALL).unwrap_or(Timestamp::MIN);
     let extent = bus.extent(Log::Outcomes).await?;
     let first = trim::first_not_before(bus, Log::Outcomes, since).await?;
     let newest = extent.next.sequence.saturating_sub(MOST_OUTCOMES).max(first.sequence);
     let from = Position { sequence: newest, ..extent.next };
-    let mut limited: HashMap<TriggerName, bool> = HashMap::new();
+    let mut begun: BTreeMap<ActionId, TriggerName> = BTreeMap::new();
     recovery::each(bus, Log::Outcomes, from, |stored| {
-        if let Ok(outcome) = Outcome::decode(&stored.record)
-            && let OutcomeKind::Attempted { trigger: Some(trigger), .. } = outcome.kind
-        {
-            let known = limited.get(&trigger).copied();
-            if known.unwrap_or_else(|| definitions.has_rate(&trigger)) {
-                executor.note_start(&trigger, outcome.at);
+        let Ok(Outcome { at, kind, .. }) = Outcome::decode(&stored.record) else { return Ok(()) };
+        let ended = match &kind {
+            OutcomeKind::Attempted { action, .. } | OutcomeKind::Retrying { action, .. } => {
+                Some(action)
             }
-            limited.entry(trigger).or_insert_with_key(|trigger| definitions.has_rate(trigger));
+            other => other.closes().map(|(action, _)| action),
+        };
+        if let Some(trigger) = ended.and_then(|action| begun.remove(action)) {
+            executor.note_start(&trigger, at);
+        }
+        if let OutcomeKind::Attempted { action, trigger: Some(trigger), .. } = kind
+            && limited.contains(&trigger)
+        {
+            begun.insert(action, trigger);
         }
         Ok(())
     })
-    .await
+    .await?;
+    begun.into_values().for_each(|trigger| executor.note_start(&trigger, now));
+    Ok(())
 }

@@ -209,6 +209,18 @@ pub(super) fn follow_up(
 }
 
 impl FollowUp {
+    fn name(&self, action: &Action) -> TriggerName {
+        TriggerName::new(&action.trigger.sensor_name(), &self.trigger)
+    }
+
+    /// What the action that follows from this round of `action` is called.
+    pub(super) fn id(&self, action: &Action) -> ActionId {
+        let events = action.events.iter();
+        let identities = events.map(|event| (event.dependency.as_str(), &event.key, &event.id));
+        let id = ActionId::new(&self.name(action), identities, action.generation);
+        id.at(&format!("{}/{}", action.id, action.round))
+    }
+
     /// The action that follows from `action`, which has become `letter`.
     pub(super) fn action(
         &self,
@@ -220,16 +232,11 @@ impl FollowUp {
         if letter.cause == Cause::Loop || matches!(action.origin, Origin::DeadLetter { .. }) {
             return None;
         }
-        let trigger = TriggerName::new(&action.trigger.sensor_name(), &self.trigger);
-        let events = action.events.iter();
-        let identities = events.map(|event| (event.dependency.as_str(), &event.key, &event.id));
-        let id = ActionId::new(&trigger, identities, action.generation);
-        let id = id.at(&format!("{}/{}", action.id, action.round));
         let mut links = action.links.clone();
         links.causation = Some(action.id.to_string());
         Some(Action {
-            id,
-            trigger,
+            id: self.id(action),
+            trigger: self.name(action),
             links,
             decided_at: now,
             expires_at: now.checked_add(self.lives).unwrap_or(Timestamp::MAX),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tripline_bus::{Append, Bus, Log};
+use tripline_bus::{Append, BoxFuture, Bus, Log, WriteError};
 use tripline_event::{
     Action, ActionId, Cause, Clock, CorrelationId, DeadLetter, DefinitionHash, DropCause,
     LetterEvent, ObjectName, Outcome, OutcomeKind, Position, Timestamp, TriggerName,
@@ -157,6 +157,44 @@ pub async fn retry(
     ids: &[String],
     current: bool,
 ) -> Result<Vec<Answer>, QueryError> {
+    retry_by(bus, clock, who, ids, current, &AtRest(bus)).await
+}
+
+/// Takes the next round of the action of a dead letter.
+pub trait Taker: Send + Sync {
+    /// Appends it, and returns where it stands.
+    ///
+    /// # Errors
+    /// The bus did not take it.
+    fn take(&self, action: Action) -> BoxFuture<'_, Result<Position, WriteError>>;
+}
+
+/// A bus on which no daemon runs: the next one that is started carries out what is appended.
+struct AtRest<'a>(&'a dyn Bus);
+
+impl Taker for AtRest<'_> {
+    fn take(&self, action: Action) -> BoxFuture<'_, Result<Position, WriteError>> {
+        Box::pin(async move {
+            let dedup = Some(dedup_id(&action.id, action.round));
+            let append = Append { dedup, record: action.encode() };
+            let appended = self.0.append(Log::Actions, vec![append]).await?;
+            Ok(appended.first().map(|appended| appended.position).unwrap_or_default())
+        })
+    }
+}
+
+/// As [`retry`], with what carries the actions out.
+///
+/// # Errors
+/// The bus cannot be read or written, or an id names several letters.
+pub async fn retry_by(
+    bus: &dyn Bus,
+    clock: &dyn Clock,
+    who: &str,
+    ids: &[String],
+    current: bool,
+    taker: &dyn Taker,
+) -> Result<Vec<Answer>, QueryError> {
     bounded(ids)?;
     let notes = notes(bus, &LetterFilter::default()).await?;
     let mut wanted: Vec<(&String, Result<&Note, Done>)> = Vec::new();
@@ -176,7 +214,7 @@ pub async fn retry(
             Ok((note, Some(action))) => {
                 match whole(bus, note, actions.get(action), in_force.as_ref()).await? {
                     Err(why) => Done::Nothing(why),
-                    Ok(action) => again(bus, &action, note.round, now).await?,
+                    Ok(action) => again(taker, &action, note.round, now).await?,
                 }
             }
         };
@@ -454,7 +492,7 @@ async fn latest<'a>(
 }
 
 async fn again(
-    bus: &dyn Bus,
+    taker: &dyn Taker,
     action: &Action,
     round: u32,
     now: Timestamp,
@@ -468,9 +506,7 @@ async fn again(
         expires_at: now.checked_add(allowed).unwrap_or(Timestamp::MAX),
         ..action.clone()
     };
-    let append = Append { dedup: Some(dedup_id(&next.id, round)), record: next.encode() };
-    let appended = bus.append(Log::Actions, vec![append]).await?;
-    let position = appended.first().map(|appended| appended.position).unwrap_or_default();
+    let position = taker.take(next).await?;
     Ok(Done::Retried { round, position })
 }
 

@@ -52,6 +52,7 @@ fn no_seed_loses_or_doubles_anything() {
         sum.ended
     );
     println!("simulation: {:?}", sum.rules);
+    println!("simulation: {:?}", sum.controls);
     if number("TRIPLINE_SEED").is_none() {
         assert!(
             sum.actions > runs && sum.duplicates > 0 && sum.dead_letters > 0 && sum.crashes > 0
@@ -59,6 +60,10 @@ fn no_seed_loses_or_doubles_anything() {
         assert!(sum.ticks > runs && sum.skipped > runs && sum.ended > runs / 2);
         let rules = sum.rules;
         let least = rules.superseded.min(rules.overlapped).min(rules.follow_ups);
+        let of = sum.controls;
+        let least_of = [of.pauses, of.frozen, of.replayed, of.rounds, of.given_up, of.parked];
+        assert!(least_of.iter().all(|count| *count > runs / 10), "{of:?}");
+        assert!(of.trimmed > runs && of.commands > runs, "{of:?}");
         assert!(least > runs / 10 && rules.limited.min(rules.in_lanes) > runs, "{rules:?}");
     }
 }
@@ -78,6 +83,7 @@ fn add(sum: &mut Summary, one: Summary) {
     sum.rules.follow_ups += one.rules.follow_ups;
     sum.rules.limited += one.rules.limited;
     sum.rules.in_lanes += one.rules.in_lanes;
+    sum.controls.add(&one.controls);
 }
 
 #[test]
@@ -127,4 +133,44 @@ fn forgotten_ticks_are_caught() {
 #[test]
 fn forgotten_ends_of_runs_are_caught() {
     caught(Mistake::ForgetEnds, "no end");
+}
+
+#[test]
+fn pauses_that_a_restart_forgets_are_caught() {
+    caught(Mistake::ForgetPauses, "was paused from");
+}
+
+#[test]
+fn freeze_windows_that_are_passed_over_are_caught() {
+    caught(Mistake::IgnoreFreeze, "was called at");
+}
+
+#[test]
+fn a_checkpoint_that_knows_the_evaluator_s_actions_alone_is_caught() {
+    caught(Mistake::StaleMarks, "was closed 2 times");
+}
+
+#[test]
+fn actions_that_are_appended_again_and_not_carried_out_are_caught() {
+    caught(Mistake::NotOffered, "was never closed");
+}
+
+#[test]
+fn a_replay_that_does_again_what_was_done_is_caught() {
+    caught(Mistake::RepeatReplay, "");
+}
+
+#[test]
+fn trimming_what_is_needed_is_caught() {
+    caught(Mistake::TrimNeeded, "");
+}
+
+#[test]
+fn parking_without_a_dead_letter_is_caught() {
+    caught(Mistake::ParkWithoutLetter, "there is no dead letter");
+}
+
+#[test]
+fn commands_to_schedules_that_are_passed_over_are_caught() {
+    caught(Mistake::IgnoreCommands, "");
 }

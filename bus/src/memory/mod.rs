@@ -28,7 +28,8 @@ pub use self::store::MemoryStore;
 use self::store::State;
 use crate::limits::{batch_bytes, check_key, check_value};
 use crate::{
-    Append, Appended, BoxFuture, Bus, Entry, Extent, Log, ReadError, Revision, Stored, WriteError,
+    Append, Appended, BoxFuture, Bus, Entry, Extent, Fill, Log, ReadError, Revision, Stored,
+    WriteError,
 };
 
 /// A handle on a [`MemoryStore`].
@@ -165,6 +166,10 @@ impl Bus for MemoryBus {
 
     fn extent(&self, log: Log) -> BoxFuture<'_, Result<Extent, ReadError>> {
         Box::pin(self.read_with(move |state| Ok(state.extent(log))))
+    }
+
+    fn fill(&self) -> Option<Fill> {
+        self.store.fill()
     }
 
     fn trim(&self, log: Log, below: Position) -> BoxFuture<'_, Result<(), WriteError>> {

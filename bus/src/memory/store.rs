@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use tripline_event::Position;
 
 use crate::{
-    Append, Appended, Entry, Extent, Log, MAX_RECORD_BYTES, ReadError, Revision, Stored, WriteError,
+    Append, Appended, Entry, Extent, Fill, Log, MAX_RECORD_BYTES, ReadError, Revision, Stored,
+    WriteError,
 };
 
 /// What a [`MemoryBus`](super::MemoryBus) keeps. It outlives its handles, as a disk outlives
@@ -21,6 +22,8 @@ pub struct MemoryStore {
     state: Mutex<State>,
     /// Where each log's next record will stand.
     ends: [watch::Sender<Position>; 3],
+    /// What the logs may take, in bytes, if it has a limit.
+    limit: Option<u64>,
 }
 
 pub(super) struct State {
@@ -38,16 +41,50 @@ struct MemoryLog {
     /// Only looked up, never iterated: its order cannot reach anybody.
     sequence_of: HashMap<Bytes, u64>,
     bytes: u64,
+    /// What stood before `first`, where it is kept.
+    trimmed: Option<Vec<Bytes>>,
 }
 
 impl MemoryStore {
     /// An empty store. The incarnations of its logs come from `seed`.
     pub fn new(seed: u64) -> Arc<Self> {
+        Self::make(seed, None)
+    }
+
+    /// As [`Self::new`], with so many bytes for the logs: they are told how full it is, and
+    /// nothing is refused for that. What is trimmed is kept for [`Self::trimmed`].
+    pub fn with_limit(seed: u64, bytes: u64) -> Arc<Self> {
+        Self::make(seed, Some(bytes))
+    }
+
+    fn make(seed: u64, limit: Option<u64>) -> Arc<Self> {
         let mut random = SmallRng::seed_from_u64(seed);
-        let logs = Log::ALL.map(|_| MemoryLog::new(&mut random));
+        let mut logs = Log::ALL.map(|_| MemoryLog::new(&mut random));
+        if limit.is_some() {
+            logs.iter_mut().for_each(|log| log.trimmed = Some(Vec::new()));
+        }
         let ends = [&logs[0], &logs[1], &logs[2]].map(|log| watch::Sender::new(log.extent().next));
         let state = State { logs, keys: BTreeMap::new(), last_revision: 0, random };
-        Arc::new(Self { state: Mutex::new(state), ends })
+        Arc::new(Self { state: Mutex::new(state), ends, limit })
+    }
+
+    /// The records that were trimmed from a log, the oldest first; none where there is no limit.
+    pub fn trimmed(&self, log: Log) -> Vec<Stored> {
+        self.read(|state| {
+            let log = &state.logs[log.index()];
+            let records = log.trimmed.iter().flatten().cloned().zip(1..);
+            let stored = records.map(|(record, sequence)| Stored {
+                position: Position::new(log.incarnation, sequence),
+                record,
+            });
+            stored.collect()
+        })
+    }
+
+    pub(super) fn fill(&self) -> Option<Fill> {
+        let limit = self.limit?;
+        let used = self.read(|state| state.logs.iter().map(|log| log.bytes).sum());
+        Some(Fill { used, limit })
     }
 
     /// Removes a log and makes it again: it is empty, and another incarnation.
@@ -179,6 +216,7 @@ impl MemoryLog {
             records: VecDeque::new(),
             sequence_of: HashMap::new(),
             bytes: 0,
+            trimmed: None,
         }
     }
 
@@ -222,6 +260,9 @@ impl MemoryLog {
                 && self.sequence_of.get(dedup) == Some(&self.first)
             {
                 self.sequence_of.remove(dedup);
+            }
+            if let Some(trimmed) = &mut self.trimmed {
+                trimmed.push(append.record);
             }
             self.first += 1;
         }

@@ -142,7 +142,7 @@ async fn a_rate_limit_a_pause_and_a_suspended_sensor_are_told() {
         who: "ann".into(),
         since: world.now(),
     };
-    pauses.pause(scope, paused).await.unwrap();
+    pauses.pause(paused).await.unwrap();
     world.event("builds", "b-1", ANY).await;
     world
         .says(

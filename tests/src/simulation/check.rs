@@ -6,17 +6,19 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use tripline::engine::definitions::Definitions;
 use tripline::engine::driver::{load_plan, schedules_of};
 use tripline::engine::schedules::{self, Schedules};
+use tripline_bus::memory::MemoryStore;
 use tripline_bus::{Bus, Log, Stored};
 use tripline_event::{
-    Action, ActionId, Event, EventId, EventKey, EventsRecord, Origin, Outcome, OutcomeKind,
-    Position,
+    Action, ActionId, DropCause, Event, EventId, EventKey, EventsRecord, ObjectName, Outcome,
+    OutcomeKind, Position,
 };
 use tripline_eventsources::Accepted;
 use tripline_sensors::evaluator::{Evaluator, Off, Plan, State};
 
+use super::orders::Taken;
 use super::target::Deeds;
 use super::world::Growth;
-use super::{Summary, rules};
+use super::{Summary, controls, rules};
 
 /// Something that must not be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +29,10 @@ pub struct Violation(pub String);
 pub struct Evidence<'a> {
     /// The logs.
     pub bus: &'a dyn Bus,
+    /// What was trimmed from them.
+    pub store: &'a MemoryStore,
+    /// What operators did.
+    pub taken: &'a [Taken],
     /// What producers were told.
     pub acknowledged: &'a [(EventKey, Accepted)],
     /// What targets did.
@@ -45,6 +51,8 @@ struct Expected {
     /// Events of schedules in the log that nobody decided.
     unexplained: Vec<EventId>,
     schedules: Schedules,
+    /// Those of which somebody has asked something.
+    ordered: BTreeSet<ObjectName>,
 }
 
 /// Checks all of it.
@@ -52,9 +60,9 @@ struct Expected {
 /// # Errors
 /// The first thing that is wrong.
 pub async fn check(evidence: &Evidence<'_>) -> Result<Summary, Violation> {
-    let events = all(evidence.bus, Log::Events).await?;
-    let actions = all(evidence.bus, Log::Actions).await?;
-    let outcomes = all(evidence.bus, Log::Outcomes).await?;
+    let events = all(evidence, Log::Events).await?;
+    let actions = all(evidence, Log::Actions).await?;
+    let outcomes = all(evidence, Log::Outcomes).await?;
     accepted_events_are_there(evidence.acknowledged, &events)?;
     let expected = expected(evidence.bus, &events).await?;
     let actions = decode_actions(&actions)?;
@@ -65,7 +73,9 @@ pub async fn check(evidence: &Evidence<'_>) -> Result<Summary, Violation> {
     duplicates_are_visible(&expected.duplicates, &outcomes)?;
     let dead_letters = every_action_is_closed_once(&actions, &outcomes)?;
     what_succeeded_was_done(&actions, &outcomes, evidence.deeds)?;
-    let rules = rules::check(evidence.bus, &actions, &outcomes, evidence.deeds).await?;
+    let written = rules::Written::read(evidence.bus).await?;
+    let rules = rules::check(&written, evidence, &actions, &outcomes)?;
+    let controls = controls::check(&written, evidence, &events, &actions, &outcomes)?;
     workflows_are_there_once(evidence.bus, &actions, evidence.deeds).await?;
     match evidence.growth.violation() {
         Some(violation) => Err(Violation(violation)),
@@ -78,6 +88,7 @@ pub async fn check(evidence: &Evidence<'_>) -> Result<Summary, Violation> {
             skipped: of_schedules(&events, schedules::events::SKIPPED)?,
             ended: of_schedules(&events, schedules::events::ENDED)?,
             rules,
+            controls,
             fingerprint: fingerprint(&events, &actions, &outcomes),
             ..Summary::default()
         }),
@@ -88,12 +99,14 @@ pub(super) fn violated<T>(text: String) -> Result<T, Violation> {
     Err(Violation(text))
 }
 
-async fn all(bus: &dyn Bus, log: Log) -> Result<Vec<Stored>, Violation> {
+/// All records that were ever in a log.
+async fn all(evidence: &Evidence<'_>, log: Log) -> Result<Vec<Stored>, Violation> {
+    let bus = evidence.bus;
     let read = |error: tripline_bus::ReadError| {
         Violation(format!("{} cannot be read: {error}", log.as_str()))
     };
     let mut from = bus.extent(log).await.map_err(read)?.first;
-    let mut records = Vec::new();
+    let mut records = evidence.store.trimmed(log);
     loop {
         let page = bus.read(log, from, 1000).await.map_err(read)?;
         let Some(last) = page.last() else { return Ok(records) };
@@ -102,7 +115,7 @@ async fn all(bus: &dyn Bus, log: Log) -> Result<Vec<Stored>, Violation> {
     }
 }
 
-fn decode(stored: &Stored) -> Result<EventsRecord, Violation> {
+pub(super) fn decode(stored: &Stored) -> Result<EventsRecord, Violation> {
     EventsRecord::decode(&stored.record)
         .map_err(|error| Violation(format!("{}: {error}", stored.position)))
 }
@@ -186,6 +199,9 @@ impl Expected {
         match self.ticks.get_mut(&(event.key.clone(), event.id.clone())) {
             Some(stands) => *stands = true,
             None if event.key.name == schedules::events::ENDED => {}
+            None if event.key.name == schedules::events::COMMAND => {
+                self.ordered.insert(ObjectName::new(&event.key.namespace, &event.key.source));
+            }
             None => self.unexplained.push(event.id.clone()),
         }
     }
@@ -238,7 +254,8 @@ fn each_tick_is_accounted_for_once(
         *started.entry(source).or_default() += ticks;
     }
     for (name, entry) in expected.schedules.entries() {
-        if entry.changes > 0 {
+        // What somebody asks for is beside the nominal times, or passes over them.
+        if entry.changes > 0 || expected.ordered.contains(name) {
             continue;
         }
         let state = &entry.stored.state;
@@ -276,8 +293,10 @@ fn decode_outcomes(stored: &[Stored]) -> Result<Vec<Outcome>, Violation> {
 }
 
 fn actions_are_those_expected(expected: &[ActionId], found: &[Action]) -> Result<(), Violation> {
-    // What follows from dead letters was decided by no event.
-    let found: Vec<&Action> = found.iter().filter(|action| action.origin.is_decided()).collect();
+    // What follows from dead letters was decided by no event, and what was sent back or is replayed
+    // by one that was evaluated before.
+    let decided = |action: &&Action| action.origin.is_decided() && action.round == 0;
+    let found: Vec<&Action> = found.iter().filter(decided).collect();
     for (place, expected_id) in expected.iter().enumerate() {
         match found.get(place) {
             Some(action) if action.id == *expected_id => {}
@@ -315,47 +334,42 @@ fn duplicates_are_visible(
     violated(format!("duplicates are {expected:?}, visible are {visible:?}"))
 }
 
-/// Returns how many are dead letters.
+/// Each round of an action stands there once, and is closed once; a letter may be given up after
+/// that. Returns how many are dead letters.
 fn every_action_is_closed_once(
     actions: &[Action],
     outcomes: &[Outcome],
 ) -> Result<usize, Violation> {
-    let mut closed: BTreeMap<&ActionId, usize> = BTreeMap::new();
+    let mut closed: BTreeMap<(&ActionId, u32), Vec<&OutcomeKind>> = BTreeMap::new();
     let mut dead_letters = 0;
     for outcome in outcomes {
-        if let Some((action, _)) = outcome.kind.closes() {
-            *closed.entry(action).or_default() += 1;
+        if let Some(round) = outcome.kind.closes() {
+            closed.entry(round).or_default().push(&outcome.kind);
             dead_letters += usize::from(matches!(outcome.kind, OutcomeKind::DeadLettered(_)));
         }
     }
-    let mut following = BTreeSet::new();
-    for action in actions {
-        // What follows from a dead letter may stand there twice, and be done twice: the answer to
-        // its append was lost. It is done at least once.
-        let follows = matches!(action.origin, Origin::DeadLetter { .. });
-        if follows && !following.insert(&action.id) {
-            continue;
-        }
-        match closed.remove(&action.id) {
-            Some(1) => {}
-            Some(_) if follows => {}
-            Some(times) => {
-                let ends: Vec<&Outcome> = outcomes
-                    .iter()
-                    .filter(|outcome| outcome.kind.closes().is_some_and(|(id, _)| *id == action.id))
-                    .collect();
+    for Action { id, round, .. } in actions {
+        use OutcomeKind::{DeadLettered, Dropped};
+        match closed.remove(&(id, *round)).as_deref() {
+            Some([_] | [DeadLettered(_), Dropped { cause: Some(DropCause::Operator), .. }]) => {}
+            Some(ends) => {
                 return violated(format!(
-                    "action {} was closed {times} times: {ends:?}",
-                    action.id
+                    "round {round} of action {id} was closed {} times: {ends:?}",
+                    ends.len()
                 ));
             }
-            None => return violated(format!("action {} was never closed", action.id)),
+            // It may stand there twice: once it was found, it is gone.
+            None => {
+                return violated(format!(
+                    "round {round} of action {id} was never closed, or stands there twice"
+                ));
+            }
         }
     }
     match closed.first_key_value() {
-        Some((action, _)) => {
-            violated(format!("an outcome closes action {action}, which was never decided"))
-        }
+        Some(((action, round), _)) => violated(format!(
+            "an outcome closes round {round} of action {action}, which was never decided"
+        )),
         None => Ok(dead_letters),
     }
 }

@@ -5,6 +5,8 @@
 //! [`tripline::engine::mistakes`] are there to show that it would be noticed.
 
 pub mod check;
+pub mod controls;
+pub mod orders;
 pub mod rules;
 pub mod scenario;
 pub mod target;
@@ -34,6 +36,8 @@ pub struct Summary {
     pub ended: usize,
     /// How often the executor's rules were at work.
     pub rules: rules::AtWork,
+    /// How often what operators and definitions ask for was at work.
+    pub controls: controls::AtWork,
     /// Crashes.
     pub crashes: usize,
     /// Plans that were in force.

@@ -12,9 +12,10 @@ use tripline_event::{
     TriggerName,
 };
 
-use super::Violation;
-use super::check::violated;
-use super::target::{Call, Deeds};
+use super::check::{Evidence, violated};
+use super::orders::Taken;
+use super::target::Call;
+use super::{Violation, controls};
 
 /// How often each rule was at work in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,21 +39,33 @@ fn lane(action: &Action) -> Lane<'_> {
     (&action.trigger, action.target.as_deref(), action.key.as_deref())
 }
 
-/// The triggers of sensors that had one definition all along, as they are written.
-struct Written(BTreeMap<TriggerName, Value>);
+/// What had one definition all along, as it is written.
+pub struct Written {
+    triggers: BTreeMap<TriggerName, Value>,
+    /// Sensors of which there was one definition.
+    sensors: BTreeMap<ObjectName, Value>,
+    /// Those that were in every plan.
+    always: BTreeSet<ObjectName>,
+}
 
 impl Written {
-    async fn read(bus: &dyn Bus) -> Result<Self, Violation> {
+    /// Reads the plans of a bus.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub async fn read(bus: &dyn Bus) -> Result<Self, Violation> {
         let failed = |error: &dyn std::fmt::Display| Violation(format!("plans: {error}"));
         let newest = plans::newest(bus).await.map_err(|error| failed(&error))?;
         let mut hashes: BTreeMap<ObjectName, BTreeSet<DefinitionHash>> = BTreeMap::new();
+        let mut plans: BTreeMap<ObjectName, u64> = BTreeMap::new();
         for number in 1..=newest.number {
             let plan = plans::load(bus, number).await.map_err(|error| failed(&error))?;
             for (name, hash) in plan.sensors {
+                *plans.entry(name.clone()).or_default() += 1;
                 hashes.entry(name).or_default().insert(hash);
             }
         }
-        let mut triggers = BTreeMap::new();
+        let (mut triggers, mut sensors) = (BTreeMap::new(), BTreeMap::new());
         for (name, hashes) in hashes {
             let [hash] = hashes.iter().collect::<Vec<_>>()[..] else { continue };
             let json = plans::definition(bus, hash).await.map_err(|error| failed(&error))?;
@@ -61,12 +74,29 @@ impl Written {
                 let own = trigger["template"]["name"].as_str().unwrap_or_default();
                 triggers.insert(TriggerName::new(&name, own), trigger.clone());
             }
+            sensors.insert(name, sensor);
         }
-        Ok(Self(triggers))
+        let always = plans.into_iter().filter(|(_, count)| *count == newest.number);
+        Ok(Self { triggers, sensors, always: always.map(|(name, _)| name).collect() })
+    }
+
+    /// A trigger as it is written.
+    pub fn trigger(&self, trigger: &TriggerName) -> Option<&Value> {
+        self.triggers.get(trigger)
+    }
+
+    /// Whether a sensor or schedule was in force all along.
+    pub fn is_always(&self, sensor: &ObjectName) -> bool {
+        self.always.contains(sensor)
+    }
+
+    /// A sensor or schedule as it is written, by the name of its events' source.
+    pub fn sensor(&self, sensor: &ObjectName) -> Option<&Value> {
+        self.sensors.get(sensor)
     }
 
     fn word(&self, trigger: &TriggerName, field: &str) -> Option<&str> {
-        self.0.get(trigger)?[field].as_str()
+        self.triggers.get(trigger)?[field].as_str()
     }
 
     fn is_strict(&self, trigger: &TriggerName) -> bool {
@@ -87,39 +117,46 @@ impl Written {
     }
 
     fn rate(&self, trigger: &TriggerName) -> Option<(usize, Duration)> {
-        let limit = &self.0.get(trigger)?["rateLimit"];
+        let limit = &self.triggers.get(trigger)?["rateLimit"];
         let requests = usize::try_from(limit["requestsPerUnit"].as_u64()?).ok()?;
         let seconds = if limit["unit"] == "Minute" { 60 } else { 1 };
         Some((requests, Duration::from_secs(seconds)))
     }
 }
 
+/// Where each round of an action stands in ACTIONS.
+pub type Places<'a> = BTreeMap<(&'a ActionId, u32), usize>;
+
+/// Where each round of an action stands in ACTIONS.
+pub fn places(actions: &[Action]) -> Places<'_> {
+    let rounds = actions.iter().map(|action| (&action.id, action.round));
+    rounds.enumerate().map(|(place, round)| (round, place)).collect()
+}
+
 /// Checks all of it.
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub async fn check(
-    bus: &dyn Bus,
+pub fn check(
+    written: &Written,
+    evidence: &Evidence<'_>,
     actions: &[Action],
     outcomes: &[Outcome],
-    deeds: &Deeds,
 ) -> Result<AtWork, Violation> {
-    let written = Written::read(bus).await?;
-    let places: BTreeMap<&ActionId, usize> =
-        actions.iter().enumerate().map(|(place, action)| (&action.id, place)).collect();
-    let calls = deeds.calls();
+    let places = places(actions);
+    let calls = evidence.deeds.calls();
     let mut at_work = AtWork::default();
-    lanes(&written, actions, &places, &calls, &mut at_work)?;
-    rates(&written, actions, &places, &calls, &mut at_work)?;
-    drops(&written, actions, &places, outcomes, &mut at_work)?;
-    follow_ups(&written, actions, outcomes, &mut at_work)?;
+    lanes(written, actions, &places, &calls, &mut at_work)?;
+    rates(written, actions, &places, &calls, &mut at_work)?;
+    drops(written, evidence.taken, actions, &places, outcomes, &mut at_work)?;
+    follow_ups(written, actions, outcomes, &mut at_work)?;
     Ok(at_work)
 }
 
 fn lanes(
     written: &Written,
     actions: &[Action],
-    places: &BTreeMap<&ActionId, usize>,
+    places: &Places<'_>,
     calls: &[Call],
     at_work: &mut AtWork,
 ) -> Result<(), Violation> {
@@ -127,7 +164,7 @@ fn lanes(
     let mut sorted: Vec<&Call> = calls.iter().collect();
     sorted.sort_by_key(|call| call.begun);
     for call in sorted {
-        let Some(&place) = places.get(&call.action) else { continue };
+        let Some(&place) = places.get(&(&call.action, call.round)) else { continue };
         let action = &actions[place];
         if !written.is_exclusive(&action.trigger) {
             continue;
@@ -135,9 +172,7 @@ fn lanes(
         at_work.in_lanes += 1;
         let before = latest.insert(lane(action), (call, place));
         let Some((other, other_place)) = before else { continue };
-        // A call that a crash has left at the target may go on while it is made again.
-        let again = other.action == call.action;
-        if !again && other.ended.is_none_or(|ended| ended > call.begun) {
+        if other.ended.is_none_or(|ended| ended > call.begun) {
             return violated(format!(
                 "actions {} and {} of {} ran at the same time",
                 other.action, call.action, action.trigger
@@ -159,26 +194,22 @@ fn lanes(
 fn rates(
     written: &Written,
     actions: &[Action],
-    places: &BTreeMap<&ActionId, usize>,
+    places: &Places<'_>,
     calls: &[Call],
     at_work: &mut AtWork,
 ) -> Result<(), Violation> {
     let mut begun: BTreeMap<&TriggerName, Vec<Duration>> = BTreeMap::new();
     for call in calls {
-        let Some(&place) = places.get(&call.action) else { continue };
+        let Some(&place) = places.get(&(&call.action, call.round)) else { continue };
         begun.entry(&actions[place].trigger).or_default().push(call.begun);
     }
     for (trigger, mut begun) in begun {
         let Some((most, per)) = written.rate(trigger) else { continue };
         at_work.limited += begun.len();
         begun.sort();
-        // A call is on record a little before it is made, and after a restart it counts from
-        // there. How long the bus took to take the record is forgiven: some delays, where
-        // answers are lost.
-        let forgiven = 5 * super::scenario::LONGEST_DELAY;
         for window in begun.windows(most + 1) {
             let spent = window[most] - window[0];
-            if spent + forgiven < per {
+            if spent < per {
                 return violated(format!(
                     "{trigger} was called {} times in {spent:?}, at most {most} in {per:?}",
                     most + 1
@@ -191,48 +222,52 @@ fn rates(
 
 fn drops(
     written: &Written,
+    taken: &[Taken],
     actions: &[Action],
-    places: &BTreeMap<&ActionId, usize>,
+    places: &Places<'_>,
     outcomes: &[Outcome],
     at_work: &mut AtWork,
 ) -> Result<(), Violation> {
     for outcome in outcomes {
-        let OutcomeKind::Dropped { action: id, trigger, cause: Some(cause), by, .. } =
+        let OutcomeKind::Dropped { action: id, trigger, cause: Some(cause), by, round, reason } =
             &outcome.kind
         else {
             continue;
         };
-        let Some(&place) = places.get(id) else { continue };
-        let known = written.0.contains_key(trigger);
+        let Some(&place) = places.get(&(id, *round)) else { continue };
+        let action = &actions[place];
+        let known = written.triggers.contains_key(trigger);
         let right = match cause {
             DropCause::Superseded => {
                 at_work.superseded += 1;
-                let newer = by.as_ref().and_then(|by| places.get(by)).copied();
-                let action = &actions[place];
+                // Whichever round of it that was.
+                let of_it = |other: &usize| Some(&actions[*other].id) == by.as_ref();
                 // One event may complete a condition twice.
-                let newer_in_lane = newer.is_some_and(|newer| {
+                let newer_in_lane = (0..actions.len()).filter(of_it).any(|newer| {
                     let other = &actions[newer];
                     lane(other) == lane(action) && (other.cause, newer) > (action.cause, place)
                 });
-                newer_in_lane && (!known || written.is_latest(trigger))
+                let asked = || controls::kept_latest(taken, trigger, outcome.at);
+                newer_in_lane && (!known || written.is_latest(trigger) || asked())
             }
             DropCause::Overlap => {
                 at_work.overlapped += 1;
                 !known || ["Skip", "BufferOne"].contains(&written.overlap(trigger))
             }
-            DropCause::Schedule => true,
-            // One that a schedule gave up while it waited in the log alone: by whom is not kept.
-            DropCause::Operator => trigger.sensor.starts_with("schedule."),
+            DropCause::Schedule => trigger.sensor.starts_with("schedule."),
+            DropCause::Operator => controls::was_to_be_dropped(taken, action, reason),
             DropCause::Suspended => false,
         };
         if !right {
-            return violated(format!("action {id} of {trigger} was dropped: {cause}, by {by:?}"));
+            return violated(format!(
+                "action {id} of {trigger} was dropped: {cause}, by {by:?}: {reason}"
+            ));
         }
     }
     Ok(())
 }
 
-/// A dead letter of a trigger with a `dlqTrigger` has one action that follows, and no other
+/// Each dead letter of a trigger with a `dlqTrigger` has one action that follows, and no other
 /// action says that it follows from one.
 fn follow_ups(
     written: &Written,
@@ -241,35 +276,31 @@ fn follow_ups(
     at_work: &mut AtWork,
 ) -> Result<(), Violation> {
     let mut following: BTreeMap<&ActionId, usize> = BTreeMap::new();
-    let mut seen = BTreeSet::new();
     for action in actions {
-        if let Origin::DeadLetter { of } = &action.origin {
-            // Its append may have been repeated.
-            if !seen.insert(&action.id) {
-                continue;
-            }
+        if let (Origin::DeadLetter { of }, 0) = (&action.origin, action.round) {
             *following.entry(of).or_default() += 1;
             at_work.follow_ups += 1;
         }
     }
-    let mut letters = BTreeSet::new();
+    // The letters of each action, one for each round that became one.
+    let mut letters: BTreeMap<&ActionId, (&TriggerName, usize)> = BTreeMap::new();
     for outcome in outcomes {
-        // What was given up, and dropped after a crash that came before the letter.
-        if let OutcomeKind::Dropped { action, .. } = &outcome.kind {
-            letters.insert(action);
-        }
         let OutcomeKind::DeadLettered(letter) = &outcome.kind else { continue };
         let (Some(id), Some(trigger)) = (&letter.action, &letter.trigger) else { continue };
-        letters.insert(id);
+        let wanted = written.trigger(trigger).is_none_or(|it| it["dlqTrigger"].is_object())
+            && letter.cause != Cause::Loop;
+        letters.entry(id).or_insert((trigger, 0)).1 += usize::from(wanted);
+    }
+    for (id, (trigger, wanted)) in &letters {
         let found = following.get(id).copied().unwrap_or_default();
-        if let Some(trigger) = written.0.get(trigger) {
-            let wanted = trigger["dlqTrigger"].is_object() && letter.cause != Cause::Loop;
-            if found != usize::from(wanted) {
-                return violated(format!("{found} actions follow from the dead letter of {id}"));
-            }
+        let known = written.trigger(trigger).is_some();
+        if found > *wanted || (known && found != *wanted) {
+            return violated(format!(
+                "{found} actions follow from {wanted} dead letters of {id} of {trigger}"
+            ));
         }
     }
-    match following.keys().find(|id| !letters.contains(*id)) {
+    match following.keys().find(|id| !letters.contains_key(*id)) {
         Some(id) => violated(format!("an action follows from {id}, which is no dead letter")),
         None => Ok(()),
     }

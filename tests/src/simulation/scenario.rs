@@ -1,12 +1,17 @@
 //! What happens in a run, drawn from a seed before it begins.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
+use tripline::engine::schedules::events::COMMAND;
 use tripline_bus::memory::Faults;
+use tripline_event::Timestamp;
+
+use super::orders::{self, Order};
 
 /// A run.
 #[derive(Clone, Debug)]
@@ -15,8 +20,13 @@ pub struct Scenario {
     pub seed: u64,
     /// Definitions of sensors that are put in force, in order, and when. The first at 0.
     pub plans: Vec<(Duration, Vec<Value>)>,
-    /// What producers send.
+    /// What producers send, and what operators ask of schedules.
     pub messages: Vec<Sent>,
+    /// What else operators do.
+    pub orders: Vec<Order>,
+    /// What the logs may take, in bytes, so that they are trimmed and what waits for long is
+    /// parked.
+    pub limit: Option<u64>,
     /// When the process is killed.
     pub crashes: Vec<Duration>,
     /// What goes wrong with the bus in the first life, the second, …
@@ -84,10 +94,19 @@ impl Scenario {
                 },
             )
             .collect();
+        let mut plans = plans(random);
+        let mut messages = messages(random);
+        // Drawn by itself: what else a seed means stays what it was.
+        let beside = &mut SmallRng::seed_from_u64(!seed);
+        messages.extend(commands(beside));
+        freeze(beside, &mut plans);
+        let limit = beside.random_bool(0.4).then(|| beside.random_range(30_000..300_000));
         Self {
             seed,
-            plans: plans(random),
-            messages: messages(random),
+            plans,
+            messages,
+            orders: orders::draw(seed),
+            limit,
             crashes,
             faults,
             target: TargetFaults {
@@ -142,6 +161,65 @@ fn messages(random: &mut SmallRng) -> Vec<Sent> {
         .collect()
 }
 
+/// What is asked of schedules, which may be gone by then or never there: pause, resume, a run
+/// now, the runs of a period. `body` is the request.
+fn commands(random: &mut SmallRng) -> Vec<Sent> {
+    let overlap = |random: &mut SmallRng| random.random_bool(0.5).then(|| pick(random, &OVERLAPS));
+    let count = random.random_range(0..=6);
+    (0..count)
+        .map(|number| {
+            let body = match random.random_range(0..4) {
+                0 => json!({"pause": {"note": "a release"}}),
+                1 => json!("resume"),
+                2 => json!({"trigger": {"overlap": overlap(random)}}),
+                _ => json!({"backfill": {
+                    "start": BEGIN,
+                    "end": END,
+                    "overlap": overlap(random),
+                    "max": random.random_range(1..=5),
+                }}),
+            };
+            Sent {
+                at: within(random, ACTIVE),
+                source: format!("schedule.schedule-{}", random.random_range(0..4)),
+                name: COMMAND.to_owned(),
+                id: Some(format!("command-{number}")),
+                body,
+                again: false,
+            }
+        })
+        .collect()
+}
+
+/// Some sensors have freeze windows, the same in each plan.
+fn freeze(random: &mut SmallRng, plans: &mut [(Duration, Vec<Value>)]) {
+    let mut frozen: BTreeMap<String, Value> = BTreeMap::new();
+    for sensor in plans.iter_mut().flat_map(|(_, sensors)| sensors) {
+        if sensor["kind"] != "Sensor" {
+            continue;
+        }
+        let windows = frozen.entry(sensor.to_string()).or_insert_with(|| windows(random));
+        if !windows.is_null() {
+            sensor["spec"]["freeze"] = windows.clone();
+        }
+    }
+}
+
+fn windows(random: &mut SmallRng) -> Value {
+    let length = random.random_range(5..50);
+    match random.random_range(0..8) {
+        0 => {
+            json!([{"name": "each minute", "schedule": "* * * * *", "duration": format!("{length}s")}])
+        }
+        1 => {
+            let from = BEGAN + random.random_range(0..ACTIVE.as_secs() as i64);
+            let time = |second| Timestamp::constant(second, 0).to_string();
+            json!([{"name": "once", "from": time(from), "to": time(from + length)}])
+        }
+        _ => Value::Null,
+    }
+}
+
 fn pick(random: &mut SmallRng, from: &[&str]) -> String {
     (*from.choose(random).unwrap_or(&"")).to_owned()
 }
@@ -172,6 +250,12 @@ fn plans(random: &mut SmallRng) -> Vec<(Duration, Vec<Value>)> {
     plans
 }
 
+/// When a run begins, in seconds: 2026-11-18T11:06:40Z.
+pub const BEGAN: i64 = 1_795_000_000;
+const OVERLAPS: [&str; 7] =
+    ["Skip", "BufferOne", "BufferAll", "CancelOther", "TerminateOther", "AllowAll", "Replace"];
+/// Where a period begins whose runs are asked for.
+const BEGIN: &str = "2026-11-18T11:00:00Z";
 /// When schedules end: everything is to be done at some time.
 const END: &str = "2026-11-18T11:10:10Z";
 
@@ -187,8 +271,6 @@ fn schedule(random: &mut SmallRng, number: usize) -> Value {
     };
     let mut times = times;
     times["endTime"] = json!(END);
-    let overlaps =
-        ["Skip", "BufferOne", "BufferAll", "CancelOther", "TerminateOther", "AllowAll", "Replace"];
     let mut action = trigger(random, 0, 1);
     let mut does = action["template"].take();
     for (key, value) in action.as_object().into_iter().flatten() {
@@ -215,7 +297,7 @@ fn schedule(random: &mut SmallRng, number: usize) -> Value {
         "spec": {
             "specs": [times],
             "policies": {
-                "overlap": pick(random, &overlaps),
+                "overlap": pick(random, &OVERLAPS),
                 "catchUp": catch_up,
                 "catchUpWindow": format!("{}s", random.random_range(10..300)),
                 "pauseOnFailure": random.random_bool(0.1),

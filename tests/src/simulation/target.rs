@@ -8,7 +8,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 use tripline_event::outcome::TargetResult;
-use tripline_event::{ActionId, Cause};
+use tripline_event::{Action, ActionId, Cause};
 use tripline_triggers::{Attempt, BoxFuture, Trigger, TriggerError};
 
 use super::scenario::TargetFaults;
@@ -28,6 +28,8 @@ pub struct Deeds {
 pub struct Call {
     /// For this action.
     pub action: ActionId,
+    /// As this round of it.
+    pub round: u32,
     /// When, since the run began.
     pub begun: Duration,
     /// When it answered, or the process died; none where it has not yet.
@@ -65,9 +67,10 @@ impl Deeds {
         lock(&self.calls).clone()
     }
 
-    fn call(&self, action: &ActionId, began: Instant) -> Calling<'_> {
-        let mut calls = lock(&self.calls);
-        calls.push(Call { action: action.clone(), begun: began.elapsed(), ended: None });
+    fn call(&self, action: &Action, began: Instant) -> Calling<'_> {
+        let (mut calls, Action { id, round, .. }) = (lock(&self.calls), action);
+        let (action, round) = (id.clone(), *round);
+        calls.push(Call { action, round, begun: began.elapsed(), ended: None });
         Calling { deeds: self, place: calls.len() - 1, began }
     }
 
@@ -120,7 +123,7 @@ impl FaultyTarget {
     }
 
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<TargetResult, TriggerError> {
-        let _call = self.deeds.call(&attempt.rendered.action.id, self.began);
+        let _call = self.deeds.call(&attempt.rendered.action, self.began);
         let faults = *lock(&self.faults);
         let (delay, fails, loses, refuses) = {
             let mut random = lock(&self.random);

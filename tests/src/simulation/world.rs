@@ -5,28 +5,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tripline::daemon::pauses::{Loaded, Pauses};
 use tripline::engine::definitions::Definitions;
 use tripline::engine::driver::CheckpointEvery;
-use tripline::engine::ingest::{IdSource, Ingest};
+use tripline::engine::ingest::IdSource;
 use tripline::engine::mistakes::Mistakes;
 use tripline::engine::observer::EngineObserver;
 use tripline::engine::plans::Definition;
-use tripline::engine::schedules::{self, Kind};
+use tripline::engine::schedules::{self, Kind, events};
 use tripline::engine::{Engine, EngineParts};
 use tripline_bus::memory::{Faults, MemoryBus, MemoryStore};
 use tripline_bus::{Bus, Log};
 use tripline_event::{Clock, DefinitionHash, EventId, EventKey, ObjectName, Position, Timestamp};
 use tripline_eventsources::{Accepted, EventSink, Message};
-use tripline_triggers::executor::{Kinds, Limits, Unobserved};
+use tripline_triggers::executor::{Kinds, Limits, Scope, Unobserved};
 use tripline_triggers::workflow::WorkflowTrigger;
 use tripline_triggers::workflow::local::LocalTarget;
 
 use super::Summary;
 use super::check::{self, Evidence, Violation};
-use super::scenario::{ACTIVE, Scenario, Sent};
+use super::orders::{Desk, Taken, give};
+use super::scenario::{ACTIVE, BEGAN, Scenario, Sent};
 use super::target::{Deeds, FaultyTarget};
 
 /// When everything is well again, it may take so long until all is done. Actions that
@@ -41,7 +45,7 @@ pub struct VirtualClock {
 
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
-        let epoch = Timestamp::constant(1_795_000_000, 0);
+        let epoch = Timestamp::constant(BEGAN, 0);
         epoch.saturating_add(self.began.elapsed()).unwrap_or(Timestamp::MAX)
     }
 }
@@ -116,11 +120,13 @@ struct World {
     began: Instant,
 }
 
-/// One life of the daemon.
+/// One life of the daemon. Where it is dropped, all of it ends at once.
 struct Life {
     bus: Arc<MemoryBus>,
-    engine: Engine,
+    engine: Option<Engine>,
     targets: Vec<Arc<FaultyTarget>>,
+    desk: Arc<Desk>,
+    ends_pauses: JoinHandle<()>,
 }
 
 /// Runs the scenario to its end and checks it.
@@ -130,7 +136,10 @@ struct Life {
 pub async fn run(scenario: Scenario, mistakes: Mistakes) -> Result<Summary, Violation> {
     let began = Instant::now();
     let world = Arc::new(World {
-        store: MemoryStore::new(scenario.seed),
+        store: match scenario.limit {
+            Some(limit) => MemoryStore::with_limit(scenario.seed, limit),
+            None => MemoryStore::new(scenario.seed),
+        },
         clock: Arc::new(VirtualClock { began }),
         ids: Arc::default(),
         deeds: Arc::default(),
@@ -141,6 +150,10 @@ pub async fn run(scenario: Scenario, mistakes: Mistakes) -> Result<Summary, Viol
     });
     let acknowledged: Arc<Mutex<Vec<(EventKey, Accepted)>>> = Arc::default();
     let (life_sender, life_receiver) = watch::channel(None);
+    let orders = world.scenario.orders.iter().cloned().enumerate();
+    let orders: Vec<_> = orders
+        .map(|(number, order)| tokio::spawn(give(order, number, life_receiver.clone(), began)))
+        .collect();
     let producers: Vec<_> = world
         .scenario
         .messages
@@ -159,18 +172,26 @@ pub async fn run(scenario: Scenario, mistakes: Mistakes) -> Result<Summary, Viol
         for producer in producers {
             producer.await.map_err(|error| Violation(format!("a producer panicked: {error}")))?;
         }
-        Ok::<(), Violation>(())
+        let mut taken = Vec::new();
+        for order in orders {
+            let order = order.await;
+            taken.push(order.map_err(|error| Violation(format!("an order panicked: {error}")))?);
+        }
+        Ok::<_, Violation>(taken)
     });
-    settled.await.map_err(|_| Violation("messages were never accepted".to_owned()))??;
+    let settled = settled.await;
+    let taken = settled.map_err(|_| {
+        Violation("messages were never accepted, or orders never taken".to_owned())
+    })??;
     life.settle().await?;
-    world.evidence(life, &acknowledged).await
+    world.evidence(life, &acknowledged, &taken).await
 }
 
 impl World {
     /// Lives and dies as the scenario says; returns the last life, when it is well.
     async fn live(
         self: &Arc<Self>,
-        ingest: &watch::Sender<Option<Arc<Ingest>>>,
+        desk: &watch::Sender<Option<Arc<Desk>>>,
     ) -> Result<Life, Violation> {
         for (number, crash) in self.scenario.crashes.clone().into_iter().enumerate() {
             let crash = self.began + crash;
@@ -181,7 +202,7 @@ impl World {
                     bus.kill();
                     continue;
                 }
-                life = self.start(number, &bus, ingest) => life?,
+                life = self.start(number, &bus, desk) => life?,
             };
             tokio::select! {
                 biased;
@@ -189,18 +210,16 @@ impl World {
                 changed = self.change_plans(&life) => changed?,
             }
             sleep_until(crash).await;
-            ingest.send_replace(None);
+            desk.send_replace(None);
             if number % 3 == 2 {
                 // This one is asked to stop. Where its bus fails it does not end in time.
-                drop(life.engine.stop(Duration::from_secs(25)).await);
-                life.bus.kill();
+                drop(life.stop(Duration::from_secs(25)).await);
             } else {
-                life.bus.kill();
-                life.engine.kill();
+                drop(life);
             }
         }
         let number = self.scenario.crashes.len();
-        let life = self.start(number, &self.bus(number), ingest).await?;
+        let life = self.start(number, &self.bus(number), desk).await?;
         self.change_plans(&life).await?;
         sleep_until(self.began + ACTIVE).await;
         life.bus.set_faults(Faults { dedup_window: Some(64), ..Faults::none() });
@@ -219,16 +238,21 @@ impl World {
         self: &Arc<Self>,
         number: usize,
         bus: &Arc<MemoryBus>,
-        ingest: &watch::Sender<Option<Arc<Ingest>>>,
+        desk: &watch::Sender<Option<Arc<Desk>>>,
     ) -> Result<Life, Violation> {
         self.growth.begin_a_life();
         loop {
             let (kinds, targets) = self.kinds(bus, number as u64);
-            match Engine::start(self.parts(Arc::clone(bus) as _, kinds)).await {
+            let Ok(paused) = Loaded::from(&**bus).await else {
+                sleep(Duration::from_millis(200)).await;
+                continue;
+            };
+            let parts = self.parts(Arc::clone(bus) as _, kinds, paused.scopes());
+            match Engine::start(parts).await {
                 Ok(engine) => {
-                    let life = Life { bus: Arc::clone(bus), engine, targets };
+                    let life = Life::begin(self, bus, engine, targets, paused);
                     self.publish(&life, self.plan_at(self.began.elapsed())).await?;
-                    ingest.send_replace(Some(Arc::clone(&life.engine.ingest)));
+                    desk.send_replace(Some(Arc::clone(&life.desk)));
                     return Ok(life);
                 }
                 Err(error) if error.is_transient() => sleep(Duration::from_millis(200)).await,
@@ -239,7 +263,7 @@ impl World {
         }
     }
 
-    fn parts(&self, bus: Arc<dyn Bus>, kinds: Kinds) -> EngineParts {
+    fn parts(&self, bus: Arc<dyn Bus>, kinds: Kinds, paused: Vec<(Scope, String)>) -> EngineParts {
         EngineParts {
             bus,
             clock: Arc::clone(&self.clock) as _,
@@ -257,7 +281,7 @@ impl World {
                 records: self.scenario.checkpoint_records,
                 time: Duration::from_secs(30),
             },
-            paused: Vec::new(),
+            paused,
             mistakes: self.mistakes,
         }
     }
@@ -303,13 +327,13 @@ impl World {
         let definitions: Vec<_> = sensors.iter().map(definition).collect();
         for (definition, json) in definitions.iter().zip(sensors) {
             let (compiled, problems) =
-                life.engine.definitions.compile(&definition.name, &definition.hash, json);
+                life.engine()?.definitions.compile(&definition.name, &definition.hash, json);
             if compiled.is_none() {
                 return Err(Violation(format!("the scenario's sensor is refused: {problems:?}")));
             }
         }
         loop {
-            match life.engine.publisher().publish(&definitions).await {
+            match life.engine()?.publisher().publish(&definitions).await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.is_transient() => sleep(Duration::from_millis(200)).await,
                 Err(error) => return Err(Violation(format!("the plan is refused: {error:?}"))),
@@ -321,14 +345,15 @@ impl World {
         &self,
         life: Life,
         acknowledged: &Mutex<Vec<(EventKey, Accepted)>>,
+        taken: &[Taken],
     ) -> Result<Summary, Violation> {
-        if let Err(error) = life.engine.stop(Duration::from_secs(600)).await {
-            return Err(Violation(format!("the daemon did not stop well: {error:?}")));
-        }
+        life.stop(Duration::from_secs(600)).await?;
         let bus = MemoryBus::new(Arc::clone(&self.store));
         let acknowledged = acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let evidence = Evidence {
             bus: &bus,
+            store: &self.store,
+            taken,
             acknowledged: &acknowledged,
             deeds: &self.deeds,
             growth: &self.growth,
@@ -342,7 +367,54 @@ impl World {
     }
 }
 
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.bus.kill();
+        self.ends_pauses.abort();
+        if let Some(engine) = self.engine.take() {
+            engine.kill();
+        }
+    }
+}
+
 impl Life {
+    fn begin(
+        world: &World,
+        bus: &Arc<MemoryBus>,
+        engine: Engine,
+        targets: Vec<Arc<FaultyTarget>>,
+        paused: Loaded,
+    ) -> Self {
+        let pauses = Arc::new(Pauses::new(Arc::clone(bus) as _, &engine.executor, paused));
+        let (ends, clock) = (Arc::clone(&pauses), Arc::clone(&world.clock));
+        let never = CancellationToken::new();
+        let ends_pauses = tokio::spawn(async move { ends.end_when_due(&*clock, &never).await });
+        let desk = Desk {
+            ingest: Arc::clone(&engine.ingest),
+            executor: engine.executor.clone(),
+            again: engine.again.clone(),
+            definitions: Arc::clone(&engine.definitions),
+            progress: engine.progress.clone(),
+            bus: Arc::clone(bus) as _,
+            pauses,
+            clock: Arc::clone(&world.clock) as _,
+            began: world.began,
+        };
+        let (bus, desk) = (Arc::clone(bus), Arc::new(desk));
+        Self { bus, engine: Some(engine), targets, desk, ends_pauses }
+    }
+
+    fn engine(&self) -> Result<&Engine, Violation> {
+        self.engine.as_ref().ok_or_else(|| Violation("the daemon has stopped".to_owned()))
+    }
+
+    /// The daemon is asked to stop.
+    async fn stop(mut self, grace: Duration) -> Result<(), Violation> {
+        let Some(engine) = self.engine.take() else { return Ok(()) };
+        let stopped = engine.stop(grace).await;
+        stopped.map_err(|error| Violation(format!("the daemon did not stop well: {error:?}")))
+    }
+
     /// Waits until everything is evaluated and carried out.
     async fn settle(&mut self) -> Result<(), Violation> {
         let until = Instant::now() + SETTLE;
@@ -354,31 +426,32 @@ impl Life {
                 .map_err(|error| Violation(error.to_string()))?
                 .next;
             let last = Position { sequence: end.sequence - 1, ..end };
-            let open: u64 = self
-                .engine
+            let engine = self.engine()?;
+            let open: u64 = engine
                 .executor
                 .snapshot()
                 .iter()
                 .map(|trigger| trigger.waiting + trigger.in_flight + trigger.retrying)
                 .sum();
-            let evaluated = self.engine.progress.borrow().evaluated;
+            let evaluated = engine.progress.borrow().evaluated;
             // An action is open until its outcome is durable, too.
             let read = |error: tripline_bus::ReadError| Violation(error.to_string());
             let next = self.bus.extent(Log::Actions).await.map_err(read)?.next;
-            let all_closed = self.engine.executor.low_water(next) == next;
+            let all_closed = engine.executor.low_water(next) == next;
             let schedules_are_done = {
-                let schedules = schedules::lock(&self.engine.schedules);
+                let schedules = schedules::lock(&engine.schedules);
                 !schedules.has_unsent() && schedules.awaits_nothing()
             };
             if evaluated >= last && open == 0 && all_closed && schedules_are_done {
                 return Ok(());
             }
-            if self.engine.has_failed() {
-                let failed = self.engine.failed().await;
+            if engine.has_failed() {
+                let Some(engine) = &mut self.engine else { continue };
+                let failed = engine.failed().await;
                 return Err(Violation(format!("the daemon has ended by itself: {failed:?}")));
             }
             if Instant::now() > until {
-                let schedules = schedules::lock(&self.engine.schedules);
+                let schedules = schedules::lock(&engine.schedules);
                 let unsent = schedules.unsent().len();
                 let awaited: Vec<String> = schedules
                     .all_awaited()
@@ -410,7 +483,7 @@ fn definition(sensor: &Value) -> Definition {
 async fn produce(
     world: Arc<World>,
     sent: Sent,
-    ingest: watch::Receiver<Option<Arc<Ingest>>>,
+    desk: watch::Receiver<Option<Arc<Desk>>>,
     acknowledged: Arc<Mutex<Vec<(EventKey, Accepted)>>>,
 ) {
     sleep_until(world.began + sent.at).await;
@@ -419,25 +492,33 @@ async fn produce(
     for _ in 0..times {
         let accepted = loop {
             // Asked again and again: who waits for a change is woken in no certain order.
-            let sink = ingest.borrow().clone();
-            let Some(sink) = sink else {
+            let at = desk.borrow().clone();
+            let Some(at) = at else {
                 sleep(Duration::from_millis(100)).await;
                 continue;
             };
             let body = Bytes::from(sent.body.to_string());
+            let now = world.clock.now();
+            let (kind, data) = match sent.name == events::COMMAND {
+                true => {
+                    let command = json!({"does": sent.body, "who": "operator", "at": now});
+                    (events::KIND, command.to_string())
+                }
+                false => ("webhook", format!(r#"{{"body":{}}}"#, sent.body)),
+            };
             let message = Message {
                 key: key.clone(),
-                kind: "webhook",
+                kind,
                 id: sent.id.as_deref().map(EventId::from_upstream),
-                time: world.clock.now(),
-                data: Bytes::from(format!(r#"{{"body":{}}}"#, sent.body)),
+                time: now,
+                data: Bytes::from(data),
                 headers: Vec::new(),
                 body: Some(body),
                 correlation_path: None,
                 cloud_event: None,
             };
             // No answer within 30 s is the answer of a process that died.
-            match tokio::time::timeout(Duration::from_secs(30), sink.append(message)).await {
+            match tokio::time::timeout(Duration::from_secs(30), at.ingest.append(message)).await {
                 Ok(Ok(accepted)) => break accepted,
                 Ok(Err(_)) | Err(_) => sleep(Duration::from_millis(500)).await,
             }

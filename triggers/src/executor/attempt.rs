@@ -30,10 +30,6 @@ impl Core {
             Ok(events) => events,
             Err(gone) => return self.bury(queue, &waiting, Cause::Render, &gone, Err(&gone)).await,
         };
-        if waiting.given_up {
-            const WHY: &str = "given up before a restart: its `dlqTrigger` was fired already, and the last error is not known any more";
-            return self.bury(queue, &waiting, Cause::Exhausted, WHY, Ok(&events)).await;
-        }
         let (rendered, kind) = match self.render(&action, &events) {
             Ok(rendered) => rendered,
             Err(RenderError { cause, reason }) => {
@@ -54,6 +50,10 @@ impl Core {
         };
         if let Some(limit) = policy.rate {
             self.wait_for_rate(queue, limit).await;
+        }
+        if self.is_held(queue, &waiting) {
+            waiting.attempts -= 1;
+            return self.put_back(queue, waiting);
         }
         self.parts.observer.on_started(&action, waiting.attempts);
         let started = self.parts.clock.now();
@@ -86,6 +86,14 @@ impl Core {
                 self.failed(queue, waiting, &policy, reason, after, &events).await;
             }
         }
+    }
+
+    /// Writes the dead letter of an action that was given up before a restart.
+    pub(super) async fn bury_given_up(&self, queue: QueueId, mut waiting: Waiting) {
+        const WHY: &str = "given up before a restart: its `dlqTrigger` was fired already, and the last error is not known any more";
+        let events = self.events_of(&mut waiting).await;
+        let events = events.as_deref().map_err(String::as_str);
+        self.bury(queue, &waiting, Cause::Exhausted, WHY, events).await;
     }
 
     /// Makes a dead letter of an action that expired before it was started.
@@ -202,6 +210,14 @@ impl Core {
             let Some(free) = self.state().call(queue, limit, now) else { return };
             tokio::time::sleep(between(now, free)).await;
         }
+    }
+
+    /// Whether the action was paused, frozen or suspended after its attempt began, and the target
+    /// was not called yet: the bus may have taken its time, and a rate.
+    fn is_held(&self, queue: QueueId, waiting: &Waiting) -> bool {
+        let policy = self.parts.renderer.policy(&waiting.action);
+        let now = self.parts.clock.now();
+        self.state().is_held(queue, waiting.position, &policy, now)
     }
 
     /// Where outcomes will tell of the end of what an attempt of `policy` starts, if anybody

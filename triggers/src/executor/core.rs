@@ -30,8 +30,6 @@ pub(super) struct Core {
     pub(super) changed: Notify,
     /// An end is waited for that was not before.
     pub(super) run_begun: Notify,
-    /// What follows from dead letters is taken over in the order of the log.
-    pub(super) following_up: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
     /// Ends all tasks at once.
     kill: CancellationToken,
@@ -45,7 +43,6 @@ impl Core {
             recorder: Recorder::default(),
             changed: Notify::new(),
             run_begun: Notify::new(),
-            following_up: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
             kill: CancellationToken::new(),
         }
@@ -124,6 +121,9 @@ impl Core {
         let core = Arc::clone(self);
         match step {
             Step::Start(waiting) => self.spawn(async move { core.attempt(queue, waiting).await }),
+            Step::Bury(waiting) => {
+                self.spawn(async move { core.bury_given_up(queue, waiting).await });
+            }
             Step::Expire(waiting) => self.spawn(async move { core.expire(queue, waiting).await }),
             Step::Drop(waiting, dropping) => self.drop_action(queue, &waiting, &dropping),
             Step::End(newer, ending) => {
@@ -157,7 +157,7 @@ impl Core {
         let mut from = Some(from);
         while let Some(position) = from {
             let records = history::actions(self.parts.bus.as_ref(), position, &trigger, max).await;
-            let (dropped, more) = self.state().read_back(queue, records);
+            let (dropped, more) = self.state().read_back(queue, position, records);
             for (waiting, dropping) in dropped {
                 self.drop_action(queue, &waiting, &dropping);
             }
@@ -188,6 +188,12 @@ impl Core {
     /// An attempt failed and is made again at `next`.
     pub(super) fn retry(&self, queue: QueueId, waiting: Waiting, next: Timestamp, error: String) {
         self.state().retry(queue, waiting, next, error);
+        self.changed.notify_one();
+    }
+
+    /// The target was not called: the action waits again.
+    pub(super) fn put_back(&self, queue: QueueId, waiting: Waiting) {
+        self.state().put_back(queue, waiting);
         self.changed.notify_one();
     }
 

@@ -28,9 +28,7 @@ impl Core {
         if self.state().knows_follow_up(&next.id) {
             return;
         }
-        let _one_at_a_time = self.following_up.lock().await;
-        // No checkpoint may come between the append and the offer.
-        let _no_checkpoint = self.parts.appending.read().await;
+        let _in_order = self.parts.appending.lock().await;
         let position = append_once(self.parts.bus.as_ref(), &next).await;
         self.parts.observer.on_follow_up(position, &next);
         let action = Arc::new(next);

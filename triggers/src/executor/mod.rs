@@ -24,7 +24,6 @@ mod policy;
 mod queue;
 mod rate;
 mod recorder;
-mod recovered;
 mod renderer;
 mod run;
 mod scope;
@@ -32,6 +31,7 @@ mod state;
 mod take;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -99,8 +99,9 @@ pub struct ExecutorParts {
     pub seed: u64,
     /// What is held in memory, and for how long a stop may take.
     pub limits: Limits,
-    /// Held while an action is appended other than by the evaluator, until it is taken over.
-    pub appending: Arc<tokio::sync::RwLock<()>>,
+    /// Held by whoever appends actions, until they are offered: they are offered in the order of
+    /// the log, and who holds it knows that all in the log were.
+    pub appending: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What an executor holds in memory, and how long it takes to stop.
@@ -242,9 +243,9 @@ impl Executor {
         cause: DropCause,
         reason: &str,
     ) -> DroppedCount {
-        let (taken, to_examine) = self.core.state().take_matching(filter, &reason.into());
+        let dropping = Dropping { cause, reason: reason.into(), by: None };
+        let (taken, to_examine) = self.core.state().take_matching(filter, &dropping);
         for (queue, waiting) in &taken {
-            let dropping = Dropping { cause, reason: reason.into(), by: None };
             self.core.drop_action(*queue, waiting, &dropping);
         }
         self.core.changed.notify_one();

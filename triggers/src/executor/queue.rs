@@ -66,16 +66,14 @@ impl Waiting {
     }
 }
 
-/// Actions that were offered and stand in the ACTIONS log alone.
+/// Actions that were offered and stand in the ACTIONS log alone: which records they are, the
+/// [`super::unread::Unread`] of all triggers knows.
 #[derive(Debug)]
 pub(super) struct Beyond {
     /// The first record that may be one of them.
     pub(super) from: Position,
     /// The last one that was offered.
     pub(super) through: Position,
-    /// The first one that was decided since the start. All from here on are open; of
-    /// those before it, those in the [`super::recovered::RecoveredSet`].
-    pub(super) live_from: Option<Position>,
     pub(super) count: u64,
     /// They are being read.
     pub(super) reading: bool,
@@ -86,7 +84,7 @@ pub(super) struct Beyond {
 pub(super) struct DropOrder {
     pub(super) through: Position,
     pub(super) filter: ActionFilter,
-    pub(super) reason: Arc<str>,
+    pub(super) dropping: Dropping,
 }
 
 /// Why an action is dropped.
@@ -102,6 +100,8 @@ pub(super) struct Dropping {
 pub(super) enum Step {
     /// Make an attempt.
     Start(Waiting),
+    /// It was given up before a restart: its dead letter is to be written.
+    Bury(Waiting),
     /// It expired.
     Expire(Waiting),
     /// It is not to wait.
@@ -121,6 +121,8 @@ pub(super) struct Running {
 pub(super) struct Queue {
     pub(super) trigger: TriggerName,
     pub(super) ready: BTreeMap<Position, Waiting>,
+    /// Those in `ready` that were given up before a restart.
+    pub(super) given_up: Vec<Position>,
     /// When those in `ready` expire.
     pub(super) expiries: BTreeSet<(Timestamp, Position)>,
     pub(super) retrying: BTreeMap<(Timestamp, Position), Waiting>,
@@ -151,6 +153,7 @@ impl Queue {
         Self {
             trigger,
             ready: BTreeMap::new(),
+            given_up: Vec::new(),
             expiries: BTreeSet::new(),
             retrying: BTreeMap::new(),
             in_flight: BTreeMap::new(),
@@ -218,6 +221,9 @@ impl Queue {
     }
 
     fn make_ready(&mut self, waiting: Waiting) {
+        if waiting.given_up {
+            self.given_up.push(waiting.position);
+        }
         self.expiries.insert((waiting.action.expires_at, waiting.position));
         self.ready.insert(waiting.position, waiting);
     }
@@ -274,6 +280,14 @@ impl Queue {
         running.map(|running| running.target)
     }
 
+    /// An attempt ended before it called its target: the action waits again. Its payload is read
+    /// back. Returns where it ran.
+    pub(super) fn put_back(&mut self, waiting: Waiting) -> Option<Arc<str>> {
+        let running = self.in_flight.remove(&waiting.position);
+        self.make_ready(Waiting { events: None, ..waiting });
+        running.map(|running| running.target)
+    }
+
     /// An action was read back only to be dropped.
     pub(super) fn dropped_on_reading(&mut self) {
         self.recording += 1;
@@ -288,10 +302,9 @@ impl Queue {
     /// Takes the actions that match, whether they wait for their first attempt or for
     /// another.
     pub(super) fn take_matching(&mut self, filter: &ActionFilter) -> Vec<Waiting> {
-        let ready = self.ready.values().filter(|waiting| filter(&waiting.action));
-        let retrying = self.retrying.values().filter(|waiting| filter(&waiting.action));
-        let positions: Vec<Position> =
-            ready.chain(retrying).map(|waiting| waiting.position).collect();
+        let all = self.ready.values().chain(self.retrying.values());
+        let matching = all.filter(|waiting| !waiting.given_up && filter(&waiting.action));
+        let positions: Vec<Position> = matching.map(|waiting| waiting.position).collect();
         positions.into_iter().filter_map(|position| self.give_up(position)).collect()
     }
 

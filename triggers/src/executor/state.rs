@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use tripline_event::{Action, ActionId, DropCause, Position, Timestamp, TriggerName};
+use tripline_event::{Action, ActionId, Position, Timestamp, TriggerName};
 
 use super::circuit::{CircuitChange, Circuits};
 use super::queue::{Beyond, DropOrder, Dropping, Queue, Waiting};
-use super::recovered::RecoveredSet;
 use super::run::Run;
 use super::take::{Surroundings, Taken};
+use super::unread::Unread;
 use super::{
     ActionFilter, CircuitSnapshot, Decided, Limits, RateLimit, Renderer, Scope, TriggerPolicy,
     TriggerSnapshot,
@@ -29,7 +29,8 @@ pub(super) struct State {
     timers: BTreeSet<(Timestamp, QueueId)>,
     /// Where the open actions in memory stand.
     open: BTreeSet<Position>,
-    recovered: RecoveredSet,
+    /// Where those stand that are in the log alone.
+    unread: Unread,
     paused: BTreeMap<Scope, String>,
     circuits: Circuits,
     /// Actions of `dlqTrigger`s that were in the log at the start, or were appended since.
@@ -59,7 +60,7 @@ impl State {
             dirty: VecDeque::new(),
             timers: BTreeSet::new(),
             open: BTreeSet::new(),
-            recovered: RecoveredSet::default(),
+            unread: Unread::default(),
             paused: BTreeMap::new(),
             circuits: Circuits::default(),
             follow_ups: HashSet::new(),
@@ -72,32 +73,23 @@ impl State {
     pub(super) fn offer(&mut self, decided: Decided) {
         let id = self.queue_of(&decided.action.trigger);
         let position = decided.position;
-        let queue = &mut self.queues[id];
-        let full = queue.held() >= self.limits.actions_per_trigger;
-        let known = match &queue.beyond {
-            Some(beyond) if position >= beyond.from => position <= beyond.through,
-            _ => self.open.contains(&position),
-        };
-        if known {
+        if self.open.contains(&position) || self.unread.contains(position) {
             return;
         }
-        if full || queue.beyond.as_ref().is_some_and(|beyond| position > beyond.through) {
-            let live_from = decided.recovered.is_none().then_some(position);
+        let queue = &mut self.queues[id];
+        let full = queue.held() >= self.limits.actions_per_trigger;
+        // One that is offered late may stand before others that were offered already.
+        if full || queue.beyond.as_ref().is_some_and(|beyond| position >= beyond.from) {
             let beyond = queue.beyond.get_or_insert(Beyond {
                 from: position,
                 through: position,
-                live_from: None,
                 count: 0,
                 reading: false,
             });
             beyond.from = beyond.from.min(position);
             beyond.through = beyond.through.max(position);
-            // An operator's retry may be offered late: all from it on are live, too.
-            beyond.live_from = beyond.live_from.into_iter().chain(live_from).min();
             beyond.count += 1;
-            if let Some(recovered) = decided.recovered {
-                self.recovered.insert(position, recovered);
-            }
+            self.unread.insert(position, decided.recovered);
         } else {
             self.open.insert(position);
             queue.push(Waiting::from(decided), self.limits.payload_bytes_per_trigger);
@@ -256,6 +248,29 @@ impl State {
         self.left(id, target);
     }
 
+    /// Whether nothing of the queue is to be started at the target of an attempt that runs.
+    pub(super) fn is_held(
+        &self,
+        id: QueueId,
+        position: Position,
+        policy: &TriggerPolicy,
+        now: Timestamp,
+    ) -> bool {
+        let running = self.queues[id].in_flight.get(&position);
+        let target = || running.map(|running| Scope::Target(running.target.to_string()));
+        let paused = !self.paused.is_empty()
+            && (self.paused_by_name(id).is_some()
+                || target().is_some_and(|target| self.paused.contains_key(&target)));
+        let frozen = policy.freeze.as_ref().is_some_and(|freeze| freeze.frozen(now).is_some());
+        paused || frozen || policy.suspended.is_some()
+    }
+
+    /// An attempt ends before the target was called.
+    pub(super) fn put_back(&mut self, id: QueueId, waiting: Waiting) {
+        let target = self.queues[id].put_back(waiting);
+        self.left(id, target);
+    }
+
     fn left(&mut self, id: QueueId, target: Option<Arc<str>>) {
         if let Some(target) = target {
             self.circuits.end(&target, id);
@@ -378,16 +393,26 @@ impl State {
     }
 
     /// Takes in the records from `Beyond::from` on, with the actions in them that belong
-    /// to the queue's trigger. Returns what was dropped on the way, and where to read on;
-    /// none where there is no room, or nothing more.
+    /// to the queue's trigger; `from` is where they were read. Returns what was dropped on the
+    /// way, and where to read on; none where there is no room, or nothing more.
     pub(super) fn read_back(
         &mut self,
         id: QueueId,
+        from: Position,
         records: Vec<(Position, Option<Arc<Action>>)>,
     ) -> (Vec<(Waiting, Dropping)>, Option<Position>) {
         let mut dropped = Vec::new();
+        if let Some((first, _)) = records.first().filter(|(first, _)| *first > from) {
+            self.unread.forget_before(*first);
+        }
         let queue = &mut self.queues[id];
         let Some(mut beyond) = queue.beyond.take() else { return (dropped, None) };
+        if beyond.from < from {
+            // One that stands before was offered while these were read.
+            let more = beyond.from;
+            queue.beyond = Some(beyond);
+            return (dropped, Some(more));
+        }
         for (position, action) in records {
             if queue.held() >= self.limits.actions_per_trigger {
                 break;
@@ -397,23 +422,16 @@ impl State {
                 break;
             }
             beyond.from = position.next();
-            let Some(action) = action else { continue };
-            let live = beyond.live_from.is_some_and(|from| position >= from);
-            let recovered = self.recovered.take(position);
-            if !live && recovered.is_none() {
-                continue; // Closed before the start.
-            }
-            if self.open.contains(&position) {
-                continue; // Offered before one that stands earlier in the log.
-            }
+            // Of the trigger's actions there those that are closed, or in memory, are no more.
+            let Some(action) = action.filter(|_| self.unread.contains(position)) else { continue };
+            let recovered = self.unread.take(position);
             beyond.count = beyond.count.saturating_sub(1);
             self.open.insert(position);
             let waiting = Waiting::from(Decided { position, action, events: None, recovered });
             match order_for(&queue.orders, &waiting) {
-                Some(reason) => {
+                Some(dropping) => {
                     queue.dropped_on_reading();
-                    let cause = DropCause::Operator;
-                    dropped.push((waiting, Dropping { cause, reason, by: None }));
+                    dropped.push((waiting, dropping));
                 }
                 None => queue.push(waiting, 0),
             }
@@ -440,9 +458,7 @@ impl State {
     }
 
     pub(super) fn low_water(&self, next: Position) -> Position {
-        let beyond = self.queues.iter().filter_map(|queue| queue.beyond.as_ref());
-        let lowest = beyond.map(|beyond| beyond.from).chain(self.open.first().copied()).min();
-        lowest.unwrap_or(next)
+        self.open.first().copied().into_iter().chain(self.unread.first()).min().unwrap_or(next)
     }
 
     pub(super) fn pause(&mut self, scope: Scope, reason: &str) {
@@ -463,8 +479,8 @@ impl State {
     /// when they are read; the second number is how many there are.
     pub(super) fn take_matching(
         &mut self,
-        filter: &super::ActionFilter,
-        reason: &Arc<str>,
+        filter: &ActionFilter,
+        dropping: &Dropping,
     ) -> (Vec<(QueueId, Waiting)>, u64) {
         let mut taken = Vec::new();
         let mut to_examine = 0;
@@ -475,7 +491,7 @@ impl State {
                 queue.orders.push(DropOrder {
                     through: beyond.through,
                     filter: Arc::clone(filter),
-                    reason: Arc::clone(reason),
+                    dropping: dropping.clone(),
                 });
             }
         }
@@ -502,9 +518,10 @@ impl State {
     }
 }
 
-fn order_for(orders: &[DropOrder], waiting: &Waiting) -> Option<Arc<str>> {
-    let order = orders
-        .iter()
-        .find(|order| waiting.position <= order.through && (order.filter)(&waiting.action))?;
-    Some(Arc::clone(&order.reason))
+/// Why an action that is read back is dropped, where somebody asked for that meanwhile.
+fn order_for(orders: &[DropOrder], waiting: &Waiting) -> Option<Dropping> {
+    let asked =
+        |order: &&DropOrder| waiting.position <= order.through && (order.filter)(&waiting.action);
+    let order = orders.iter().find(asked).filter(|_| !waiting.given_up)?;
+    Some(order.dropping.clone())
 }

@@ -60,6 +60,7 @@ impl Queue {
         let mut taken = Taken::default();
         let Surroundings { now, policy, .. } = around;
         self.retries_due(now);
+        self.bury_what_was_given_up(&mut taken);
         while let Some((expires_at, position)) = self.expiries.first().copied()
             && expires_at <= now
         {
@@ -87,6 +88,13 @@ impl Queue {
         let retry = self.retrying.first_key_value().map(|((at, _), _)| *at);
         taken.wake = [taken.wake, expiry, retry].into_iter().flatten().min();
         taken
+    }
+
+    /// Nothing holds up a dead letter: its target is not called.
+    fn bury_what_was_given_up(&mut self, taken: &mut Taken) {
+        for position in std::mem::take(&mut self.given_up) {
+            taken.steps.extend(self.give_up(position).map(Step::Bury));
+        }
     }
 
     fn drop_one(
@@ -200,14 +208,6 @@ impl Queue {
         }
     }
 
-    fn judge(
-        &self,
-        waiting: &Waiting,
-        around: &mut Surroundings<'_>,
-        passed: &HashSet<Lane>,
-    ) -> Verdict {
-        let (policy, now) = (around.policy, around.now);
-        if self.in_flight.len() >= policy.max_in_flight.max(1) as usize {
     /// What goes on in the way of `action` is asked to end, where its policy wants that.
     fn make_room(&mut self, action: &Arc<Action>, around: &Surroundings<'_>, taken: &mut Taken) {
         let Some(operation) = around.policy.overlap.operation() else { return };
@@ -216,6 +216,14 @@ impl Queue {
         taken.steps.extend(endings.into_iter().map(|of| Step::End(Arc::clone(action), of)));
     }
 
+    fn judge(
+        &self,
+        waiting: &Waiting,
+        around: &mut Surroundings<'_>,
+        passed: &HashSet<Lane>,
+    ) -> Verdict {
+        let (policy, now) = (around.policy, around.now);
+        if self.in_flight.len() >= policy.max_in_flight.max(1) as usize {
             let reason = format!("{} are running", self.in_flight.len());
             return Verdict::Stop(Hold::new(HoldCause::InFlight, None, reason));
         }

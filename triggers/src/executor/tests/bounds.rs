@@ -152,3 +152,45 @@ async fn payloads_beyond_their_bound_are_read_when_they_are_needed() {
     assert_eq!(world.seen_events("submit"), ["e0"]);
     assert_eq!(world.open().await, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whatever_is_offered_late_is_carried_out_once_and_nothing_else_again() {
+    // As an operator's retry, that was appended before others and is taken over after them.
+    for late in 0..24 {
+        for read_slowly in [false, true] {
+            let mut world = World::with_bound(4);
+            world.policy("submit", one_at_a_time());
+            world.answers("submit", &[Answer::SucceedAfter(SECOND / 10)]);
+            world.run();
+            let mut decided = Vec::new();
+            for event in names(0..24) {
+                decided.push(world.decide("submit", &event).await);
+            }
+            if read_slowly {
+                let slow = tripline_bus::memory::Faults {
+                    delay: 1.0,
+                    max_delay: SECOND,
+                    ..tripline_bus::memory::Faults::none()
+                };
+                world.bus.set_faults(slow);
+            }
+            let last = decided.remove(late);
+            for (place, one) in decided.into_iter().enumerate() {
+                world.offer(one);
+                if place % 6 == 5 {
+                    world.pass(SECOND).await;
+                }
+                if place == late.clamp(12, 22) {
+                    world.offer(last.clone());
+                }
+            }
+            world.pass(120 * SECOND).await;
+            let mut seen = world.seen_events("submit");
+            let count = seen.len();
+            seen.sort();
+            seen.dedup();
+            assert_eq!((count, seen.len()), (24, 24), "{late}, {read_slowly}");
+            assert_eq!(world.open().await, None, "{late}, {read_slowly}");
+        }
+    }
+}

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tripline_event::{DropCause, ObjectName, TriggerName};
+use tripline_bus::memory::Faults;
+use tripline_event::{DropCause, ObjectName, OutcomeKind, TriggerName};
 
 use super::world::{Answer, World};
 use crate::executor::{ActionFilter, RateLimit, Scope, Suspended, TriggerPolicy};
@@ -39,6 +40,28 @@ async fn what_is_paused_waits_until_it_is_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_paused_before_its_target_is_called_waits_again() {
+    for scope in [Scope::All, Scope::Target("target-of-submit".into())] {
+        let mut world = World::new();
+        world.run();
+        world.bus.set_faults(Faults { refuse_write: 1.0, ..Faults::none() });
+        world.fire("submit", "e0").await;
+        world.pass(SECOND).await;
+        assert_eq!(world.executor.snapshot()[0].in_flight, 1, "its record is being written");
+        world.executor.pause(scope.clone(), "a fire drill");
+        world.bus.set_faults(Faults::none());
+        world.pass(10 * SECOND).await;
+        assert_eq!(world.seen(), [], "{scope}");
+        assert_eq!(world.executor.snapshot()[0].waiting, 1);
+        world.executor.resume(&scope);
+        world.pass(SECOND).await;
+        assert_eq!(world.told().await, ["attempted 1", "succeeded 1"]);
+        assert!(world.seen().iter().all(|seen| seen.attempt == 1 && !seen.uncertain));
+        assert_eq!(world.open().await, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiting_actions_that_match_are_dropped_and_those_in_the_log_alone_too() {
     // The log is read in parts of eight: the order must end wherever a part ends.
     for before in 40..48 {
@@ -50,7 +73,7 @@ async fn waiting_actions_that_match_are_dropped_and_those_in_the_log_alone_too()
             world.fire("submit", &format!("good{number}")).await;
         }
         let bad: ActionFilter = Arc::new(|action| action.events[0].id.0.starts_with("bad"));
-        let count = world.executor.drop_waiting(&bad, DropCause::Operator, "wrong build, says Ada");
+        let count = world.executor.drop_waiting(&bad, DropCause::Schedule, "wrong build, says Ada");
         assert_eq!((count.dropped, count.to_examine), (4, 2 * before - 8));
         // What is decided afterwards stays.
         for number in 0..10 {
@@ -61,6 +84,12 @@ async fn waiting_actions_that_match_are_dropped_and_those_in_the_log_alone_too()
         let told = world.told().await;
         let dropped = told.iter().filter(|told| *told == "dropped: wrong build, says Ada").count();
         assert_eq!(dropped as u64, before);
+        let outcomes = world.outcomes().await;
+        let causes = outcomes.iter().filter_map(|outcome| match outcome {
+            OutcomeKind::Dropped { cause, .. } => *cause,
+            _ => None,
+        });
+        assert!(causes.eq(vec![DropCause::Schedule; dropped]), "also of those in the log alone");
         let seen = world.seen_events("submit");
         assert_eq!(seen.iter().filter(|event| event.starts_with("good")).count() as u64, before);
         assert_eq!(seen.iter().filter(|event| event.starts_with("bad-again")).count(), 10);
