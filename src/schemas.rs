@@ -5,7 +5,7 @@ use tripline_config::schema_of;
 use tripline_sensors::definition::SensorSpec;
 
 /// The kinds of objects that have a schema.
-pub const KINDS: &[&str] = &["Sensor", "EventSource", "SensorTest"];
+pub const KINDS: &[&str] = &["Sensor", "EventSource", "EventBus", "SensorTest"];
 
 /// The schema of every object that has one, as one that fits any of them.
 pub fn all() -> Value {
@@ -31,6 +31,10 @@ pub fn of(kind: &str) -> Option<Value> {
     match KINDS.iter().find(wanted).copied() {
         Some("Sensor") => Some(object("Sensor", sensor_spec())),
         Some("EventSource") => Some(object("EventSource", event_source_spec())),
+        Some("EventBus") => {
+            let spec = schema_of::<crate::load::event_bus::EventBusSpec>();
+            Some(object("EventBus", spec.as_ref().clone()))
+        }
         Some("SensorTest") => {
             let spec = schema_of::<crate::sensor_test::spec::SensorTestSpec>();
             let mut schema = object("SensorTest", spec.as_ref().clone());
@@ -216,7 +220,7 @@ mod tests {
 
     #[test]
     fn every_reference_of_a_schema_leads_somewhere() {
-        for kind in ["sensor", "EventSource", "SensorTest", "webhook", "argoWorkflow"] {
+        for kind in ["sensor", "EventSource", "EventBus", "SensorTest", "webhook", "argoWorkflow"] {
             let schema = of(kind).unwrap();
             let mut found = Vec::new();
             dangling(&schema, &schema, &mut found);

@@ -78,6 +78,7 @@ impl Ingest {
     }
 
     /// The time, as events are given it.
+    #[cfg(feature = "jetstream")]
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }

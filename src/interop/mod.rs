@@ -2,8 +2,8 @@
 //!
 //! Tripline's logs stay what the engine works on. A *bridge* for each bus of Argo Events (an
 //! `EventBus` with `interop: argoEvents`) takes each message of its stream into EVENTS, once and
-//! in order ([`inward`]), and sends the events of Tripline's own event sources there
-//! ([`outward`]). A sensor that names such a bus is *taken over* ([`handover`]) before it comes
+//! in order (`inward`), and sends the events of Tripline's own event sources there
+//! (`outward`). A sensor that names such a bus is *taken over* (`handover`) before it comes
 //! into force: from where Argo Events' consumers of it stand, and with what its half-met
 //! conditions hold.
 //!
@@ -20,9 +20,13 @@ mod bridge;
 mod handover;
 #[cfg(feature = "jetstream")]
 mod inward;
+pub mod metrics;
 #[cfg(feature = "jetstream")]
 mod outward;
-pub mod metrics;
+#[cfg_attr(
+    not(feature = "jetstream"),
+    expect(dead_code, reason = "without JetStream there is no such bus")
+)]
 mod places;
 #[cfg(feature = "jetstream")]
 pub mod probe;

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tripline_bus::jetstream::argo::{Argo, NotPublished, Outgoing};
 use tripline_bus::{Bus, Log, ReadError};
 use tripline_event::{Event, EventsRecord, Position, Timestamp};
@@ -186,14 +187,13 @@ struct Structured<'a> {
     subject: &'a str,
     datacontenttype: &'static str,
     time: Timestamp,
+    /// Argo Events' event sources hand bytes to their library, which writes bytes so.
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a RawValue>,
+    data_base64: Option<String>,
 }
 
 /// The message of an event.
 pub(super) fn outgoing(event: &Event, own: &str) -> Outgoing {
-    let data: Option<&RawValue> =
-        event.data.as_deref().and_then(|data| serde_json::from_slice(data).ok());
     let body = Structured {
         specversion: "1.0",
         id: event.id.as_str(),
@@ -202,7 +202,7 @@ pub(super) fn outgoing(event: &Event, own: &str) -> Outgoing {
         subject: &event.key.name,
         datacontenttype: tripline_event::event::JSON,
         time: event.time,
-        data,
+        data_base64: event.data.as_ref().map(|data| BASE64.encode(data)),
     };
     let links = &event.links;
     let mut headers = vec![
@@ -219,7 +219,7 @@ pub(super) fn outgoing(event: &Event, own: &str) -> Outgoing {
         event: event.key.name.clone(),
         message_id: message_id(event),
         headers,
-        // A struct of texts and of JSON writes to JSON.
+        // A struct of texts writes to JSON.
         body: serde_json::to_vec(&body).map(Bytes::from).unwrap_or_default(),
     }
 }
@@ -258,7 +258,7 @@ mod tests {
         let message = outgoing(&event("builds", id), "own");
         assert_eq!(
             std::str::from_utf8(&message.body).unwrap(),
-            r#"{"specversion":"1.0","id":"0123456789abcdef0123456789abcdef","source":"builds","type":"webhook","subject":"completed","datacontenttype":"application/json","time":"2026-11-21T03:00:00.123456789Z","data":{"b":1, "a":[1.50]}}"#
+            r#"{"specversion":"1.0","id":"0123456789abcdef0123456789abcdef","source":"builds","type":"webhook","subject":"completed","datacontenttype":"application/json","time":"2026-11-21T03:00:00.123456789Z","data_base64":"eyJiIjoxLCAiYSI6WzEuNTBdfQ=="}"#
         );
         assert_eq!((message.source.as_str(), message.event.as_str()), ("builds", "completed"));
         assert_eq!(message.message_id, id);

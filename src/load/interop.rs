@@ -117,6 +117,11 @@ impl Loader<'_> {
             (name.clone(), start_at(Some(value), at.key("sensors").key(name)))
         });
         let sensors = sensors.collect();
+        if !cfg!(feature = "jetstream") {
+            let message =
+                "this build knows no JetStream: it was built without the feature `jetstream`";
+            problems.push(Problem::error(codes::KIND_NOT_SUPPORTED, at.key("interop"), message));
+        }
         let name = object.name.clone();
         if self.refuse(object, problems) {
             self.configuration.interop_refused.insert(name);

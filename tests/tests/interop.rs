@@ -2,6 +2,7 @@
 //! key-value buckets as Argo Events makes them; sensors and event sources that move.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -10,9 +11,11 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::{self, kv, stream};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use tripline_bus::jetstream::argo::consumer_name;
+use tripline_bus::jetstream::argo::{Message, consumer_name};
 use tripline_testbed::Nats;
+use tripline_tests::argo_events::{Bus, Recording, sensors_yaml};
 use tripline_tests::daemon::{Daemon, Place, SOON};
+use tripline_tests::docs::{Page, steady};
 use tripline_tests::load::{get, post};
 use tripline_tests::resources::event_source;
 
@@ -105,6 +108,14 @@ fn cloud_event(event: &str, id: &str, body: &Value) -> Value {
     })
 }
 
+/// The data of a CloudEvent, as a sensor sees it.
+fn data(event: &Value) -> anyhow::Result<Value> {
+    let subject = format!("default.builds.{}", event["subject"].as_str().unwrap_or_default());
+    let (time, body) = (jiff::Timestamp::UNIX_EPOCH, event.to_string());
+    let message = Message::decode("ci", 1, time, &subject, None, body.as_bytes())?;
+    Ok(serde_json::from_slice(&message.event.data.context("no data")?)?)
+}
+
 /// Takes the next message of a consumer as Argo Events' sensor does, and acknowledges it.
 async fn acknowledge(consumer: &PullConsumer) -> anyhow::Result<()> {
     let mut batch = consumer.fetch().max_messages(1).messages().await?;
@@ -123,7 +134,7 @@ fn event_bus(url: &str, more: &str) -> String {
 fn trigger(name: &str, conditions: &str, dependencies: &[&str]) -> String {
     let parameter = |dependency: &&str| {
         format!(
-            "        - {{ src: {{ dependencyName: {dependency}, contextKey: id, value: none }}, dest: \"spec.arguments.parameters.-1.value\" }}\n        - {{ src: {{ dependencyName: {dependency}, dataKey: body.n, value: none }}, dest: \"spec.arguments.parameters.-1.value\" }}\n"
+            "            - {{ src: {{ dependencyName: {dependency}, contextKey: id, value: none }}, dest: \"spec.arguments.parameters.-1.value\" }}\n            - {{ src: {{ dependencyName: {dependency}, dataKey: body.n, value: none }}, dest: \"spec.arguments.parameters.-1.value\" }}\n"
         )
     };
     let parameters: String = dependencies.iter().map(parameter).collect();
@@ -433,24 +444,12 @@ async fn events_of_tripline_s_own_event_sources_are_sent_once_and_do_not_come_ba
     until(&place, &daemon, &["own: id-1 1", &format!("own: {id} 2")]).await?;
     ensure!(subject == "default.builds.completed", "{subject}");
     ensure!(headers.get("Nats-Msg-Id").map(|id| id.as_str()) == Some(&id), "{headers:?} {id}");
-    // The same members as those of Argo Events' own, and the same types.
     let (_, _, of_argo) = argo.message(1).await?;
-    let shape = |event: &Value| -> Vec<(String, bool)> {
-        event
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| (name.clone(), value.is_string()))
-            .collect()
-    };
-    ensure!(shape(&body) == shape(&of_argo), "{body}");
     for field in ["specversion", "source", "type", "subject", "datacontenttype"] {
         ensure!(body[field] == of_argo[field], "{field}: {body}");
     }
-    ensure!(
-        body["data"]["body"] == json!({"n": 2}) && body["data"]["header"].is_object(),
-        "{body}"
-    );
+    let data = data(&body)?;
+    ensure!(data["body"] == json!({"n": 2}) && data["header"].is_object(), "{data}");
     // Neither comes back, over a restart either.
     daemon.kill()?;
     let daemon = place.start().await?;
@@ -508,4 +507,168 @@ async fn the_doctor_asks_argo_events_bus() -> anyhow::Result<()> {
     let said = doctor(&place)?;
     ensure!(said.contains("has no stream `default`"), "{said}");
     Ok(())
+}
+
+/// A bus as the released programs of Argo Events left it.
+async fn recorded(waiting: usize) -> anyhow::Result<(Recording, Bus)> {
+    let (recording, bus) = (Recording::kept()?, Bus::start()?);
+    recording.put_back(&bus, waiting).await?;
+    Ok((recording, bus))
+}
+
+fn argo_bus(bus: &Bus) -> String {
+    let url = bus.nats.url();
+    format!(
+        "apiVersion: tripline.dev/v1\nkind: EventBus\nmetadata: {{ name: default, namespace: argo }}\nspec:\n  interop: argoEvents\n  jetstreamExotic: {{ url: \"{url}\", tls: {{ insecureSkipVerify: true }} }}\n"
+    )
+}
+
+/// Gives it another body. Argo Events' own event sources write data in base64, and its sensors read
+/// both.
+fn with_data(event: &mut Value, body: &Value) {
+    if let Some(members) = event.as_object_mut() {
+        members.remove("data_base64");
+        members.insert("data".to_owned(), json!({"header": {}, "body": body}));
+    }
+}
+
+/// The two parameters of each workflow.
+fn submitted(place: &Place) -> anyhow::Result<Vec<String>> {
+    let lines = place.lines(&["workflows", "list", "--limit", "1000"])?;
+    let parameters = |line: &Value| {
+        let values = line["object"]["spec"]["arguments"]["parameters"].as_array();
+        let values = values.into_iter().flatten().filter_map(|one| one["value"].as_str());
+        values.collect::<Vec<_>>().join(" ")
+    };
+    let mut all: Vec<String> = lines.iter().map(parameters).collect();
+    all.sort();
+    Ok(all)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_released_programs_left_is_gone_on_with() -> anyhow::Result<()> {
+    let (recording, bus) = recorded(0).await?;
+    let place = Place::new()?;
+    place.write("bus.yaml", &argo_bus(&bus))?;
+    place.write("sensors.yaml", &sensors_yaml())?;
+    let daemon = place.start().await?;
+    for name in ["deploy", "release", "nightly"] {
+        said(&daemon, &format!("sensor argo/{name} is taken over")).await?;
+    }
+    let held = place.text(&["sensor", "argo/nightly"])?;
+    ensure!(held.contains("build "), "{held}");
+    ensure!(submitted(&place)?.is_empty(), "Argo Events has done everything there was");
+    // The other half, as Argo Events' event source writes it.
+    let approved = recording.messages.iter().find(|of| of.subject.ends_with(".approved"));
+    let approved = approved.context("no approval")?;
+    let mut event: Value = serde_json::from_str(&approved.body)?;
+    event["id"] = "the-other-half".into();
+    with_data(&mut event, &json!({"by": "owl"}));
+    let client = bus.client().await?;
+    client.publish("default.builds.approved", event.to_string().into()).await?.await?;
+    let deadline = Instant::now() + SOON;
+    while submitted(&place)? != ["half owl"] {
+        ensure!(Instant::now() < deadline, "{:?}\n{}", submitted(&place)?, daemon.stderr());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// The members of a JSON object of the first level, in the order in which they are written.
+fn members(text: &str, names: &[&str]) -> Vec<String> {
+    let mut places: Vec<(usize, &str)> = names
+        .iter()
+        .filter_map(|name| Some((text.find(&format!("\"{name}\":"))?, *name)))
+        .collect();
+    places.sort_unstable();
+    places.into_iter().map(|(_, name)| name.to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_is_written_as_the_released_event_source_wrote_it() -> anyhow::Result<()> {
+    let (recording, bus) = recorded(0).await?;
+    let place = Place::new()?;
+    place.write("bus.yaml", &argo_bus(&bus))?;
+    let source = event_source(place.port).replace("namespace: ci", "namespace: argo");
+    place.write("source.yaml", &source)?;
+    let daemon = place.start().await?;
+    let body = br#"{"action": "completed", "sha": "4f2a"}"#;
+    let answer = post(place.webhook(), "/builds", &[], body).await?;
+    ensure!(answer.status == 200, "{answer:?}");
+    let client = bus.client().await?;
+    let stream = client.get_stream("default").await?;
+    let sequence = recording.messages.len() as u64 + 1;
+    let deadline = Instant::now() + SOON;
+    let sent = loop {
+        if let Ok(sent) = stream.get_raw_message(sequence).await {
+            break sent;
+        }
+        ensure!(Instant::now() < deadline, "{}", daemon.stderr());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    let theirs = &recording.messages[0];
+    let ours = std::str::from_utf8(&sent.payload)?;
+    ensure!(*theirs.subject == *sent.subject, "{} {}", theirs.subject, sent.subject);
+    let names = [
+        "specversion",
+        "id",
+        "source",
+        "type",
+        "subject",
+        "datacontenttype",
+        "time",
+        "data_base64",
+    ];
+    ensure!(members(ours, &names) == members(&theirs.body, &names), "{ours}\n{}", theirs.body);
+    let (ours, theirs): (Value, Value) =
+        (serde_json::from_str(ours)?, serde_json::from_str(&theirs.body)?);
+    let keys = |of: &Value| of.as_object().map(|of| of.keys().cloned().collect::<Vec<_>>());
+    ensure!(keys(&ours) == keys(&theirs), "{ours} {theirs}");
+    let [our_data, their_data] = [data(&ours)?, data(&theirs)?];
+    ensure!(keys(&our_data) == keys(&their_data), "{our_data} {their_data}");
+    ensure!(our_data["body"] == json!({"action": "completed", "sha": "4f2a"}), "{our_data}");
+    for field in ["specversion", "source", "type", "subject", "datacontenttype"] {
+        ensure!(ours[field] == theirs[field], "{field}: {ours} {theirs}");
+    }
+    let id = |of: &Value| of["id"].as_str().map(str::len);
+    ensure!(id(&ours) == id(&theirs), "{ours} {theirs}");
+    Ok(())
+}
+
+/// The story of the page, run: what is shown is what is printed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_story_of_a_namespace_that_moves_is_as_the_page_tells_it() -> anyhow::Result<()> {
+    let (recording, bus) = recorded(0).await?;
+    let place = Place::new()?;
+    place.write("bus.yaml", &argo_bus(&bus))?;
+    let all = sensors_yaml();
+    let nightly = all.split("---\n").find(|text| text.contains(r#""name":"nightly","namespace""#));
+    place.write("nightly.yaml", nightly.context("no sensor")?)?;
+    let daemon = place.start().await?;
+    said(&daemon, "sensor argo/nightly is taken over").await?;
+    let mut story = String::new();
+    let mut run = |shown: &str, arguments: &[&str]| -> anyhow::Result<()> {
+        story.push_str(&format!("$ tripline {shown}\n{}", place.text(arguments)?));
+        Ok(())
+    };
+    run("sensor argo/nightly", &["sensor", "argo/nightly"])?;
+    let approved = recording.messages.iter().find(|of| of.subject.ends_with(".approved"));
+    let mut event: Value = serde_json::from_str(&approved.context("no approval")?.body)?;
+    event["id"] = "0123456789abcdef0123456789abcdef".into();
+    with_data(&mut event, &json!({"by": "owl"}));
+    let client = bus.client().await?;
+    client.publish("default.builds.approved", event.to_string().into()).await?.await?;
+    let deadline = Instant::now() + SOON;
+    while submitted(&place)? != ["half owl"] {
+        ensure!(Instant::now() < deadline, "{}", daemon.stderr());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    daemon.settled(SOON).await?;
+    let trace = ["trace", "0123456789abcdef0123456789abcdef"];
+    run("trace 0123456789abcdef0123456789abcdef", &trace)?;
+    run("graph", &["graph"])?;
+    // The port of the server is another one in each run.
+    let story = story.replace(&bus.nats.address().to_string(), "nats.argo:4222");
+    let page = Page::read(Path::new("docs/moving-over.md"))?;
+    page.is_up_to_date("namespace", &format!("```text\n{story}```\n"), steady)
 }
