@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use tripline_bus::Log;
 use tripline_config::Input;
 use tripline_event::{Clock as _, SystemClock};
 
@@ -10,7 +11,7 @@ use super::args::AskArgs;
 use super::dispatch::asked;
 use super::output::{Output, note};
 use super::when::When;
-use super::{CommandError, Exit};
+use super::{CommandError, Exit, reach};
 use crate::backtest::{self, Budget, Changes, EXAMPLES, MAX_EXAMPLES};
 use crate::control::{Backend, ControlError};
 
@@ -64,11 +65,8 @@ fn compared(
         let examples = args.examples.min(MAX_EXAMPLES);
         let report = backtest::run(&changes, events, since, examples).await?;
         let over = args.budget.map(|budget| budget.exceeded(&report)).unwrap_or_default();
-        if output.is_json() {
-            output.json(&report)?;
-        } else {
-            output.text(&report.text())?;
-        }
+        let text = |output: &mut Output| output.text(&report.text());
+        reach::below(backend, output, &[Log::Events], &report, text).await?;
         for line in &over {
             note(&format!("over the budget: {line}"));
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::value::RawValue;
+use tripline_bus::Log;
 use tripline_event::name::DEFAULT_NAMESPACE;
 use tripline_event::{Clock as _, EventKey, SystemClock};
 
@@ -12,7 +13,7 @@ use super::args::AskArgs;
 use super::dispatch::asked;
 use super::output::Output;
 use super::when::When;
-use super::{CommandError, Exit, Programs};
+use super::{CommandError, Exit, Programs, reach};
 use crate::control::{Backend, ControlError, MAX_BODY_BYTES};
 use crate::explain::{Answer as Explained, Arrival, Explanation, Question};
 
@@ -63,7 +64,12 @@ pub(super) fn explain(args: ExplainArgs, programs: &dyn Programs) -> Answer {
     if !args.files.is_empty() {
         let explanation = programs.explain(&args)?;
         let mut output = Output::stdout(args.ask.output);
-        return print(&explanation, &mut output, true);
+        if output.is_json() {
+            output.json(&explanation)?;
+        } else {
+            output.text(&explanation.text(output.has_colour()))?;
+        }
+        return Ok(exit(&explanation, true));
     }
     let ask = args.ask.clone();
     match args.handle.as_deref() {
@@ -72,13 +78,13 @@ pub(super) fn explain(args: ExplainArgs, programs: &dyn Programs) -> Answer {
             let arrival = arrival(&args)?;
             let would = arrival.key.is_some();
             asked(&ask, async |backend: &Backend, output: &mut Output| {
-                shown(backend.explain_body(&arrival).await?, output, would)
+                shown(backend.explain_body(&arrival).await?, backend, output, would).await
             })
         }
         Some(handle) => {
             let question = Question { handle: handle.to_owned(), sensor: args.sensor.clone() };
             asked(&ask, async |backend: &Backend, output: &mut Output| {
-                shown(backend.explain(&question).await?, output, false)
+                shown(backend.explain(&question).await?, backend, output, false).await
             })
         }
     }
@@ -90,11 +96,8 @@ fn progress(args: ExplainArgs) -> impl AsyncFnOnce(&Backend, &mut Output) -> Ans
         let since = args.since.map_or(now.saturating_sub(SINCE).unwrap_or(now), |w| w.before(now));
         let sensor = args.sensor.unwrap_or_default();
         let progress = backend.progress(&sensor, since).await?;
-        if output.is_json() {
-            output.json(&progress)?;
-        } else {
-            output.text(&progress.text(output.has_colour()))?;
-        }
+        let text = |output: &mut Output| output.text(&progress.text(output.has_colour()));
+        reach::below(backend, output, &Log::ALL, &progress, text).await?;
         Ok(Exit::Done)
     }
 }
@@ -118,9 +121,13 @@ fn arrival(args: &ExplainArgs) -> Result<Arrival, CommandError> {
     Ok(Arrival { body, key, sensor: args.sensor.clone() })
 }
 
-fn shown(answer: Explained, output: &mut Output, would: bool) -> Answer {
+async fn shown(answer: Explained, backend: &Backend, output: &mut Output, would: bool) -> Answer {
     match answer {
-        Explained::Found(explanation) => print(&explanation, output, would),
+        Explained::Found(explanation) => {
+            let text = |output: &mut Output| output.text(&explanation.text(output.has_colour()));
+            reach::below(backend, output, &Log::ALL, &explanation, text).await?;
+            Ok(exit(&explanation, would))
+        }
         Explained::Unknown(unknown) => {
             if output.is_json() {
                 output.json(&unknown)?;
@@ -131,11 +138,6 @@ fn shown(answer: Explained, output: &mut Output, would: bool) -> Answer {
 }
 
 /// `would`: nothing happened yet, and it is said by the exit code whether anything would.
-fn print(explanation: &Explanation, output: &mut Output, would: bool) -> Answer {
-    if output.is_json() {
-        output.json(explanation)?;
-    } else {
-        output.text(&explanation.text(output.has_colour()))?;
-    }
-    Ok(if would && !explanation.fires() { Exit::Findings } else { Exit::Done })
+fn exit(explanation: &Explanation, would: bool) -> Exit {
+    if would && !explanation.fires() { Exit::Findings } else { Exit::Done }
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::args::{DlqCommand, LetterArgs};
 use super::dispatch::asked;
 use super::output::Output;
-use super::{CommandError, Exit};
+use super::{CommandError, Exit, reach};
 use crate::control::{Backend, ControlError, routes};
 use crate::query::dead_letter::{Answer as LetterAnswer, Done, LetterFilter, MAX_IDS};
 use crate::query::relative::age;
 use crate::query::{DeadLetterItem, LetterState};
+use tripline_bus::Log;
 use tripline_event::RawPayload;
 
 type Answer = Result<Exit, CommandError>;
@@ -23,16 +24,18 @@ pub(super) fn dlq(command: DlqCommand) -> Answer {
                 let limit = if by_cause { MAX_IDS } else { which.limit };
                 let letters = backend.dead_letters(&wanted, limit).await?;
                 if by_cause { grouped(&letters, output) } else { flat(&letters, backend, output) }?;
+                reach::below_list(backend, output, &[Log::Outcomes]).await?;
                 Ok(Exit::Done)
             })
         }
         DlqCommand::Show { id, ask } => {
             asked(&ask, async |backend: &Backend, output: &mut Output| {
                 let letters = backend.dead_letter(&id).await?;
+                letters.iter().try_for_each(|letter| show(letter, output))?;
+                reach::below_list(backend, output, &[Log::Outcomes]).await?;
                 if letters.is_empty() {
                     return Err(ControlError::NotFound(format!("no dead letter `{id}`")).into());
                 }
-                letters.iter().try_for_each(|letter| show(letter, output))?;
                 Ok(Exit::Done)
             })
         }

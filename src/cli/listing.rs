@@ -7,7 +7,7 @@ use tripline_event::name::DEFAULT_NAMESPACE;
 use super::args::{ListArgs, TraceArgs, TraceFormat, WorkflowsCommand};
 use super::dispatch::asked;
 use super::output::{Output, note};
-use super::{CommandError, Exit};
+use super::{CommandError, Exit, reach};
 use crate::control::api::FinishRequest;
 use crate::control::{Backend, ControlError, Items, routes};
 use crate::query::timeline::several;
@@ -46,6 +46,10 @@ async fn list(
     filter: &Filter,
 ) -> Answer {
     let mut items = backend.list(log, filter, args.limit, args.follow).await?;
+    if args.follow {
+        // What follows has no end.
+        reach::below_list(backend, output, &[log]).await?;
+    }
     if output.is_json() || args.follow {
         while let Some(item) = items.next().await? {
             if output.is_json() {
@@ -59,7 +63,9 @@ async fn list(
         let none = format!("no {} that fit", log.as_str());
         output.list(&items, &none, ["time", "position", "kind", "name", "id", "summary"], row)?;
     }
-    if args.follow && !backend.is_running() {
+    if !args.follow {
+        reach::below_list(backend, output, &[log]).await?;
+    } else if !backend.is_running() {
         note("no daemon runs: nothing follows");
     }
     Ok(Exit::Done)
@@ -94,24 +100,24 @@ fn line(item: &Item) -> String {
 pub(super) fn trace(args: TraceArgs) -> impl AsyncFnOnce(&Backend, &mut Output) -> Answer {
     async move |backend: &Backend, output: &mut Output| {
         let trace = backend.trace(&args.handle).await?;
-        if output.is_json() {
-            match &trace {
-                Trace::Found(timeline) => output.json(timeline)?,
-                Trace::Unknown(unknown) => output.json(unknown)?,
-            }
-        }
         match trace {
             Trace::Found(timeline) => {
-                if !output.is_json() {
+                let text = |output: &mut Output| {
                     output.text(&match args.format {
                         TraceFormat::Text => timeline.text(output.has_colour()),
                         TraceFormat::Dot => timeline.dot(),
                         TraceFormat::Mermaid => timeline.mermaid(),
-                    })?;
-                }
+                    })
+                };
+                reach::below(backend, output, &Log::ALL, &timeline, text).await?;
                 Ok(Exit::Done)
             }
-            Trace::Unknown(unknown) => Err(ControlError::NotFound(looked(&unknown)).into()),
+            Trace::Unknown(unknown) => {
+                if output.is_json() {
+                    output.json(&unknown)?;
+                }
+                Err(ControlError::NotFound(looked(&unknown)).into())
+            }
         }
     }
 }
@@ -158,6 +164,7 @@ pub(super) fn workflows(command: WorkflowsCommand) -> Answer {
                         workflow.action.0.clone(),
                     ]
                 })?;
+                reach::below_list(backend, output, &[Log::Outcomes]).await?;
                 Ok(Exit::Done)
             })
         }

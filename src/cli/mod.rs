@@ -21,6 +21,7 @@ mod letters;
 mod listing;
 pub mod output;
 mod overview;
+mod reach;
 pub mod render;
 pub mod replay;
 pub mod schedule;

@@ -1,17 +1,18 @@
 //! `replay`, `audit`.
 
 use clap::Args;
+use tripline_bus::Log;
 use tripline_event::name::DEFAULT_NAMESPACE;
 use tripline_event::{EventId, ObjectName};
 
 use super::args::AskArgs;
-use super::output::{Output, note};
+use super::output::Output;
 use super::when::When;
-use super::{CommandError, Exit};
-use crate::control::replay::ReplayRequest;
+use super::{CommandError, Exit, reach};
+use crate::control::replay::{ReplayReport, ReplayRequest};
 use crate::control::{Backend, ControlError};
+use crate::query::Filter;
 use crate::query::relative::age;
-use crate::query::{Filter, LogExtent};
 
 type Answer = Result<Exit, CommandError>;
 
@@ -78,43 +79,36 @@ pub(super) fn replay(args: ReplayArgs) -> impl AsyncFnOnce(&Backend, &mut Output
             reason: args.reason,
         };
         let report = backend.replay(&request).await?;
-        if output.is_json() {
-            output.json(&report)?;
-            return Ok(Exit::Done);
-        }
-        if !report.actions.is_empty() {
-            output.table(
-                ["action", "trigger", "events", "what"],
-                report.actions.iter().map(|action| {
-                    let events: Vec<&str> = action.events.iter().map(|id| id.as_str()).collect();
-                    let what = match (action.known, report.dry_run, action.generation) {
-                        (true, ..) => "was decided before: stays as it is".to_owned(),
-                        (false, true, _) => "would be carried out".to_owned(),
-                        (false, false, 0) => "is carried out".to_owned(),
-                        (false, false, times) => format!("is carried out again ({times})"),
-                    };
-                    [action.id.to_string(), action.trigger.to_string(), events.join(", "), what]
-                }),
-            )?;
-        }
-        let new = report.actions.iter().filter(|action| !action.known).count();
-        let what = if report.dry_run { "would be carried out" } else { "are carried out" };
-        let (events, all) = (report.events, report.actions.len());
-        output.line(format_args!("{events} events, {all} actions, {new} of them {what}"))?;
-        if !report.dry_run && new > 0 {
-            output.line(format_args!("replay {}", report.id))?;
-        }
-        reach(&report.log, request.since);
+        let logs = [Log::Events];
+        reach::below(backend, output, &logs, &report, |output| print(&report, output)).await?;
         Ok(Exit::Done)
     }
 }
 
-/// Says how far a log reaches, where that is not as far as was asked for.
-pub(super) fn reach(log: &LogExtent, since: Option<tripline_event::Timestamp>) {
-    let Some(oldest) = log.oldest else { return note(&format!("{} are empty", log.log)) };
-    if since.is_none_or(|since| since < oldest) {
-        note(&format!("the log of {} reaches back to {oldest:.0}", log.log));
+fn print(report: &ReplayReport, output: &mut Output) -> std::io::Result<()> {
+    if !report.actions.is_empty() {
+        output.table(
+            ["action", "trigger", "events", "what"],
+            report.actions.iter().map(|action| {
+                let events: Vec<&str> = action.events.iter().map(|id| id.as_str()).collect();
+                let what = match (action.known, report.dry_run, action.generation) {
+                    (true, ..) => "was decided before: stays as it is".to_owned(),
+                    (false, true, _) => "would be carried out".to_owned(),
+                    (false, false, 0) => "is carried out".to_owned(),
+                    (false, false, times) => format!("is carried out again ({times})"),
+                };
+                [action.id.to_string(), action.trigger.to_string(), events.join(", "), what]
+            }),
+        )?;
     }
+    let new = report.actions.iter().filter(|action| !action.known).count();
+    let what = if report.dry_run { "would be carried out" } else { "are carried out" };
+    let (events, all) = (report.events, report.actions.len());
+    output.line(format_args!("{events} events, {all} actions, {new} of them {what}"))?;
+    if !report.dry_run && new > 0 {
+        output.line(format_args!("replay {}", report.id))?;
+    }
+    Ok(())
 }
 
 fn sensor(text: &str, namespace: &str) -> Result<ObjectName, ControlError> {
@@ -151,11 +145,7 @@ pub(super) fn audit(args: AuditArgs) -> impl AsyncFnOnce(&Backend, &mut Output) 
                 entry.reason.clone().unwrap_or_default(),
             ]
         })?;
-        if !output.is_json()
-            && let Some(log) = backend.extents().await?.iter().find(|log| log.log == "outcomes")
-        {
-            reach(log, filter.since);
-        }
+        reach::below_list(backend, output, &[Log::Outcomes]).await?;
         Ok(Exit::Done)
     }
 }
