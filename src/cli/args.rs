@@ -105,6 +105,13 @@ pub enum Command {
         after_help = "Examples:\n  tripline import argo/\n  tripline import --context prod -n ci\n  kubectl get eventsources,sensors -A -o yaml | tripline import - --output json"
     )]
     Import(super::import::ImportArgs),
+    /// Says what Tripline would have done with the events of Argo Events' own bus, beside what
+    /// Argo Events has done: equal, lost there, other parameters. Only reads. Exits with 1 where
+    /// they differ.
+    #[command(
+        after_help = "Examples:\n  tripline shadow --nats nats://eventbus-default-js-svc.ci:4222 -n ci --nats-access auth.yaml --nats-any-server\n  tripline shadow --nats nats://localhost:4222 -n ci --context prod --since 7d --sensor deploy\n  tripline shadow ci/ --nats nats://localhost:4222 -n ci --output json"
+    )]
+    Shadow(super::shadow::ShadowArgs),
     /// Prints a JSON Schema for editors, or a sample event.
     #[command(
         after_help = "Examples:\n  tripline schema > tripline.schema.json\n  tripline schema Sensor\n  tripline schema event webhook\n\nIn a file, for editors with the YAML language server:\n  # yaml-language-server: $schema=tripline.schema.json"

@@ -34,6 +34,7 @@ pub fn dispatch(cli: Cli, programs: &dyn Programs) -> Answer {
         Command::Test(args) => super::test::test(&args),
         Command::Backtest(args) => super::backtest::backtest(&args),
         Command::Import(args) => super::import::import(&args),
+        Command::Shadow(args) => super::shadow::shadow(&args),
         Command::Restore(args) => restore(&args),
         Command::Upgrade(ask) => asked(&ask, super::upgrade::upgrade()),
         Command::Graph(args) if !args.paths.is_empty() => {

@@ -27,6 +27,7 @@ pub mod replay;
 pub mod schedule;
 pub mod scopes;
 pub mod sensor;
+mod shadow;
 mod steering;
 mod test;
 mod upgrade;

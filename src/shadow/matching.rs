@@ -2,9 +2,10 @@
 //!
 //! Argo Events gives a workflow the time at which its trigger acted, and not its event. So a
 //! firing and a workflow belong together where they are equal and the workflow came later; of
-//! what is left, where they differ least and the workflow came soon.
+//! what is left, where they differ least, the workflow came soon, and in its turn: a trigger
+//! acts on its events in their order, or nearly so, since it acts in the background.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -15,6 +16,8 @@ use crate::backtest::report::compared;
 
 /// How many workflows after a firing are looked at for one that differs least.
 const NEAREST: usize = 8;
+/// How many places a workflow may be out of its turn.
+const DISORDER: usize = 4;
 
 /// A value that is another one in Argo Events' workflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +37,8 @@ pub struct Side<'a> {
     pub at: Timestamp,
     /// What is compared; for a firing that fails, the reason.
     pub object: Result<&'a Value, &'a str>,
+    /// A firing that may have a workflow which differs: Argo Events has seen its events.
+    pub may_differ: bool,
 }
 
 /// What belongs together: places in the two lists.
@@ -71,8 +76,17 @@ pub fn pair(firings: &[Side<'_>], workflows: &[Side<'_>]) -> Pairs {
             None => left.push(place),
         }
     }
-    let free: BTreeSet<(Timestamp, usize)> = free.into_values().flatten().collect();
-    differing(firings, workflows, left, free, &mut pairs);
+    let found: HashSet<String> =
+        pairs.equal.iter().map(|(_, workflow)| key(&workflows[*workflow])).collect();
+    let mut others = BTreeSet::new();
+    for (key, free) in free {
+        // What is just like one that was found is another of its kind, and differs in nothing.
+        match found.contains(&key) {
+            true => pairs.extra.extend(free.into_iter().map(|(_, workflow)| workflow)),
+            false => others.extend(free),
+        }
+    }
+    differing(firings, workflows, left, others, &mut pairs);
     pairs.equal.sort_unstable();
     pairs.different.sort_unstable_by_key(|(firing, _, _)| *firing);
     pairs.missing.sort_unstable();
@@ -96,23 +110,28 @@ fn differing(
     mut free: BTreeSet<(Timestamp, usize)>,
     pairs: &mut Pairs,
 ) {
+    let turns = Turns::of(&pairs.equal, workflows);
     let mut candidates = Vec::new();
-    for &place in &left {
+    for &place in left.iter().filter(|place| firings[**place].may_differ) {
         let firing = &firings[place];
         let latest = firing.at.checked_add(LATE).unwrap_or(Timestamp::MAX);
         for &(at, workflow) in
             free.range((earliest(firing), 0)..=(latest, usize::MAX)).take(NEAREST)
         {
+            let turn = turns.apart(place, (at, workflow));
+            if turn > DISORDER {
+                continue;
+            }
             let found = differences(&workflows[workflow], firing);
             let delay = at.duration_since(firing.at).abs();
             // What is not created at all differs in everything.
             let weight = firing.object.map_or(usize::MAX, |_| found.len());
-            candidates.push((weight, delay, place, workflow, found));
+            candidates.push(((weight, turn, delay, place, workflow), found));
         }
     }
-    candidates.sort_by(|a, b| (a.0, a.1, a.2, a.3).cmp(&(b.0, b.1, b.2, b.3)));
+    candidates.sort_by_key(|(order, _)| *order);
     let mut left: BTreeSet<usize> = left.into_iter().collect();
-    for (_, _, firing, workflow, found) in candidates {
+    for ((_, _, _, firing, workflow), found) in candidates {
         let both = left.contains(&firing) && free.contains(&(workflows[workflow].at, workflow));
         if both {
             left.remove(&firing);
@@ -122,6 +141,30 @@ fn differing(
     }
     pairs.missing.extend(left);
     pairs.extra.extend(free.into_iter().map(|(_, workflow)| workflow));
+}
+
+/// The order in which a trigger has acted, by what is known to belong together.
+struct Turns {
+    firings: Vec<usize>,
+    workflows: Vec<(Timestamp, usize)>,
+}
+
+impl Turns {
+    fn of(equal: &[(usize, usize)], workflows: &[Side<'_>]) -> Self {
+        let mut turns = Self {
+            firings: equal.iter().map(|(firing, _)| *firing).collect(),
+            workflows: equal.iter().map(|(_, of)| (workflows[*of].at, *of)).collect(),
+        };
+        turns.firings.sort_unstable();
+        turns.workflows.sort_unstable();
+        turns
+    }
+
+    /// How many acted between the turn of a firing and that of a workflow.
+    fn apart(&self, firing: usize, workflow: (Timestamp, usize)) -> usize {
+        let before = self.firings.partition_point(|of| *of < firing);
+        before.abs_diff(self.workflows.partition_point(|of| *of < workflow))
+    }
 }
 
 /// What is otherwise in Argo Events' workflow.
@@ -163,7 +206,9 @@ mod tests {
     fn paired(firings: &[(i64, &str)], workflows: &[(i64, &str)]) -> Pairs {
         let (firings, workflows) = (sides(firings), sides(workflows));
         let of = |all: &[(Timestamp, Value)]| -> Vec<Side<'_>> {
-            all.iter().map(|(at, object)| Side { at: *at, object: Ok(object) }).collect()
+            all.iter()
+                .map(|(at, object)| Side { at: *at, object: Ok(object), may_differ: true })
+                .collect()
         };
         pair(&of(&firings), &of(&workflows))
     }
@@ -222,10 +267,31 @@ mod tests {
                 vec![(61, "x")],
                 (vec![], vec![], vec![0], vec![0]),
             ),
+            (
+                "one that is out of its turn is another one",
+                vec![(0, "a"), (1, "b"), (2, "c"), (3, "d"), (4, "e"), (5, "f")],
+                vec![(1, "b"), (2, "c"), (3, "d"), (4, "e"), (5, "f"), (6, "x")],
+                (vec![(1, 0), (2, 1), (3, 2), (4, 3), (5, 4)], vec![], vec![0], vec![5]),
+            ),
+            (
+                "one that is just like another is not the one that is missing",
+                vec![(0, "a"), (1, "b")],
+                vec![(0, "a"), (1, "a")],
+                (vec![(0, 0)], vec![], vec![1], vec![1]),
+            ),
             ("none", vec![], vec![(0, "a")], (vec![], vec![], vec![], vec![0])),
         ] {
             assert_eq!(places(&firings, &workflows), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn what_argo_events_has_not_seen_has_no_workflow_that_differs() {
+        let (firings, workflows) = (sides(&[(0, "a")]), sides(&[(1, "b")]));
+        let firing = Side { at: firings[0].0, object: Ok(&firings[0].1), may_differ: false };
+        let workflow = Side { at: workflows[0].0, object: Ok(&workflows[0].1), may_differ: true };
+        let pairs = pair(&[firing], &[workflow]);
+        assert_eq!((pairs.missing, pairs.extra), (vec![0], vec![0]));
     }
 
     #[test]
@@ -241,8 +307,8 @@ mod tests {
     fn a_firing_that_fails_differs_from_a_workflow_that_is_there() {
         let workflows = sides(&[(1, "b")]);
         let at = workflows[0].0;
-        let firings = [Side { at, object: Err("no sha") }];
-        let pairs = pair(&firings, &[Side { at, object: Ok(&workflows[0].1) }]);
+        let firings = [Side { at, object: Err("no sha"), may_differ: true }];
+        let pairs = pair(&firings, &[Side { at, object: Ok(&workflows[0].1), may_differ: true }]);
         assert_eq!(pairs.different[0].2[0].tripline, "a dead letter: no sha");
         let alone = pair(&firings, &[]);
         assert_eq!(alone.missing, [0]);

@@ -269,9 +269,14 @@ impl OneTrigger<'_> {
                 Wanted::Fails(reason) => Err(reason.as_str()),
                 Wanted::Other(_) => Err(""),
             };
-            Side { at: firing.at, object }
+            let may_differ = self.past.listeners.seen(firing) == Seen::All;
+            Side { at: firing.at, object, may_differ }
         });
-        let made = self.made.iter().map(|made| Side { at: made.at, object: Ok(&made.object) });
+        let made = self.made.iter().map(|made| Side {
+            at: made.at,
+            object: Ok(&made.object),
+            may_differ: true,
+        });
         let pairs = pair(&firings.collect::<Vec<_>>(), &made.collect::<Vec<_>>());
         self.judge(pairs)
     }

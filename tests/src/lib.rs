@@ -1,5 +1,6 @@
 //! End to end, crash tests and benchmarks against the real daemon; and the simulation.
 
+pub mod argo_events;
 pub mod aws;
 pub mod clients;
 pub mod commands;
