@@ -11,10 +11,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
-use tripline_bus::{Bus, ReadError, Revision, WriteError};
+use tripline_bus::{Bus, MAX_RECORD_BYTES, ReadError, Revision, WriteError};
 use tripline_event::{DefinitionHash, FORMAT, ObjectName};
 
 const HEAD: &str = "plan/head";
+/// The most bytes of a plan that are one entry: half of what a bus takes. With a hundred
+/// thousand sensors a plan is more than that.
+const PART_BYTES: usize = MAX_RECORD_BYTES / 2;
 /// So many definitions are put at the same time.
 const AT_ONCE: usize = 512;
 
@@ -36,6 +39,16 @@ pub struct Listing {
 enum Stored {
     Whole(Listing),
     Change(Change),
+    Parts(Parts),
+}
+
+/// A plan that is too large for one entry: its text is that of its parts, one after the other.
+#[derive(Serialize, Deserialize)]
+struct Parts {
+    v: u32,
+    number: u64,
+    /// How many there are.
+    parts: usize,
 }
 
 /// What is other than in the plan before.
@@ -187,7 +200,7 @@ pub async fn publish(
         }
         // A crash may have left a plan of this number that nothing names.
         let stored = serde_json::to_string(&Stored::new(change, &next))?;
-        overwrite(bus, &plan_key(next.number), &stored).await?;
+        store(bus, next.number, &stored).await?;
         let head = serde_json::to_string(&Head { v: FORMAT, number: next.number })?;
         match bus.put(HEAD, Bytes::from(head), revision).await {
             Ok(_) => {
@@ -217,9 +230,8 @@ pub async fn contents(bus: &dyn Bus, number: u64, known: u64) -> Result<Contents
     }
     let (mut next, mut changes) = (number, Vec::new());
     while next != known {
-        let key = plan_key(next);
-        let entry = bus.get(&key).await?.ok_or(PlanError::Missing(key))?;
-        match serde_json::from_slice(&entry.value)? {
+        match stored(bus, next).await? {
+            Stored::Parts(_) => return Err(PlanError::Missing(plan_key(next))),
             Stored::Change(change) => {
                 next = change.number.saturating_sub(1);
                 changes.push(change);
@@ -251,6 +263,43 @@ fn plan_key(number: u64) -> String {
     format!("plan/{number:020}")
 }
 
+fn part_key(number: u64, part: usize) -> String {
+    format!("{}/{part}", plan_key(number))
+}
+
+/// Stores a plan's text, in parts where it is too large for one entry. The parts are there
+/// before what names them is.
+async fn store(bus: &dyn Bus, number: u64, text: &str) -> Result<(), PlanError> {
+    if text.len() <= PART_BYTES {
+        return overwrite(bus, &plan_key(number), text.as_bytes()).await;
+    }
+    let mut parts = 0;
+    for part in text.as_bytes().chunks(PART_BYTES) {
+        overwrite(bus, &part_key(number, parts), part).await?;
+        parts += 1;
+    }
+    let whole = serde_json::to_vec(&Parts { v: FORMAT, number, parts })?;
+    overwrite(bus, &plan_key(number), &whole).await
+}
+
+/// The plan of that number as it is stored, put together from its parts.
+async fn stored(bus: &dyn Bus, number: u64) -> Result<Stored, PlanError> {
+    let first = value(bus, plan_key(number)).await?;
+    let parts = match serde_json::from_slice(&first)? {
+        Stored::Parts(parts) => parts,
+        small => return Ok(small),
+    };
+    let mut text = Vec::new();
+    for part in 0..parts.parts {
+        text.extend_from_slice(&value(bus, part_key(number, part)).await?);
+    }
+    Ok(serde_json::from_slice(&text)?)
+}
+
+async fn value(bus: &dyn Bus, key: String) -> Result<Bytes, PlanError> {
+    Ok(bus.get(&key).await?.ok_or(PlanError::Missing(key))?.value)
+}
+
 /// Puts what is the same whoever puts it.
 async fn keep(bus: &dyn Bus, key: &str, value: &str) -> Result<(), WriteError> {
     match bus.put(key, Bytes::copy_from_slice(value.as_bytes()), Revision::ABSENT).await {
@@ -259,9 +308,9 @@ async fn keep(bus: &dyn Bus, key: &str, value: &str) -> Result<(), WriteError> {
     }
 }
 
-async fn overwrite(bus: &dyn Bus, key: &str, value: &str) -> Result<(), PlanError> {
+async fn overwrite(bus: &dyn Bus, key: &str, value: &[u8]) -> Result<(), PlanError> {
     let revision = bus.get(key).await?.map_or(Revision::ABSENT, |entry| entry.revision);
-    match bus.put(key, Bytes::copy_from_slice(value.as_bytes()), revision).await {
+    match bus.put(key, Bytes::copy_from_slice(value), revision).await {
         Ok(_) | Err(WriteError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -283,6 +332,21 @@ mod tests {
             }
         };
         versions.iter().map(definition).collect()
+    }
+
+    #[tokio::test]
+    async fn a_plan_of_a_hundred_thousand_is_kept_in_parts() {
+        let bus = MemoryBus::new(MemoryStore::new(1));
+        let mut many: Vec<(usize, usize)> = (0..100_000).map(|n| (n, 0)).collect();
+        let mut first = Listing::default();
+        publish(&bus, &definitions(&many), &mut first).await.unwrap();
+        assert!(bus.get(&part_key(1, 1)).await.unwrap().is_some(), "there is more than one part");
+        many[99_999].1 += 1;
+        let mut second = first.clone();
+        publish(&bus, &definitions(&many), &mut second).await.unwrap();
+        assert!(load(&bus, 1).await.unwrap() == first);
+        assert!(newest(&bus).await.unwrap() == second);
+        assert_ne!(first.sensors[99_999], second.sensors[99_999]);
     }
 
     /// Sensors come, change and go, one at a time, over many plans.
@@ -355,7 +419,7 @@ mod tests {
         assert_eq!(one.number, 3);
         assert_eq!(newest(&bus).await.unwrap(), one);
 
-        overwrite(&bus, HEAD, &serde_json::to_string(&other).unwrap()).await.unwrap();
+        overwrite(&bus, HEAD, &serde_json::to_vec(&other).unwrap()).await.unwrap();
         assert_eq!(newest(&bus).await.unwrap(), other);
         publish(&bus, &definitions(&[(3, 0)]), &mut one).await.unwrap();
         assert_eq!((one.number, one.sensors.len()), (3, 1));

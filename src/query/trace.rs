@@ -29,7 +29,7 @@ const MAX_PASSES: usize = 64;
 /// The shortest beginning of an action's id that stands for the whole.
 const MIN_PREFIX: usize = 8;
 /// How many of the last records of each log are looked at for similar ids.
-const SUGGEST_FROM: usize = 10 * PAGE;
+const SUGGEST_FROM: usize = 5 * PAGE;
 /// How many similar ids are suggested.
 const SUGGESTIONS: usize = 5;
 /// How similar an id must be to be suggested, from 0 to 1.

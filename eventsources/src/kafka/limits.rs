@@ -11,6 +11,9 @@ pub const BYTES: usize = 8 * 1024 * 1024;
 pub const FETCHED_KIB: usize = 16 * 1024;
 /// As many messages are fetched ahead where they are small.
 pub const FETCHED_MESSAGES: usize = 20_000;
+/// How long the client waits until it fetches more where it holds as many as it may: what it
+/// holds is gone in a fraction of its default of a second.
+pub const FETCH_AGAIN: Duration = Duration::from_millis(20);
 /// Messages that are taken in a row before anything else is looked at.
 pub const IN_A_ROW: usize = 256;
 /// Messages of a topic with `limitEventsPerSecond` that are appended at once: those of so much

@@ -8,7 +8,9 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 
 use super::config::{Kafka, Part};
-use super::limits::{ANSWER, COMMIT_EVERY, FETCHED_KIB, FETCHED_MESSAGES, HEARTBEAT, SESSION};
+use super::limits::{
+    ANSWER, COMMIT_EVERY, FETCH_AGAIN, FETCHED_KIB, FETCHED_MESSAGES, HEARTBEAT, SESSION,
+};
 use tripline_kafka::Credentials;
 
 /// The group that a client must have that joins none.
@@ -36,6 +38,7 @@ pub fn client<C: ConsumerContext>(
         .set("allow.auto.create.topics", "false")
         .set("queued.min.messages", FETCHED_MESSAGES.to_string())
         .set("queued.max.messages.kbytes", FETCHED_KIB.to_string())
+        .set("fetch.queue.backoff.ms", milliseconds(FETCH_AGAIN))
         .set("socket.timeout.ms", milliseconds(ANSWER))
         .set("reconnect.backoff.ms", milliseconds(kafka.pauses.0))
         .set("reconnect.backoff.max.ms", milliseconds(kafka.pauses.1))

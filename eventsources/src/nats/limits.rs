@@ -13,7 +13,7 @@ pub const HELD_BYTES: usize = 64 * 1024 * 1024;
 /// to wait.
 pub const CORE_BUFFER: usize = 8192;
 /// Messages that one append takes at most, and their bytes.
-pub const APPEND: usize = 500;
+pub const APPEND: usize = 1000;
 /// See [`APPEND`].
 pub const APPEND_BYTES: usize = 2 * 1024 * 1024;
 /// Messages that one request asks a consumer for at most.
