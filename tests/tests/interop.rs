@@ -523,6 +523,11 @@ fn argo_bus(bus: &Bus) -> String {
     )
 }
 
+/// The local target has workflows, and no objects.
+fn submits(sensors: &str) -> String {
+    sensors.replace(r#""k8s":{"operation":"create""#, r#""argoWorkflow":{"operation":"submit""#)
+}
+
 /// Gives it another body. Argo Events' own event sources write data in base64, and its sensors read
 /// both.
 fn with_data(event: &mut Value, body: &Value) {
@@ -550,7 +555,7 @@ async fn what_the_released_programs_left_is_gone_on_with() -> anyhow::Result<()>
     let (recording, bus) = recorded(0).await?;
     let place = Place::new()?;
     place.write("bus.yaml", &argo_bus(&bus))?;
-    place.write("sensors.yaml", &sensors_yaml())?;
+    place.write("sensors.yaml", &submits(&sensors_yaml()))?;
     let daemon = place.start().await?;
     for name in ["deploy", "release", "nightly"] {
         said(&daemon, &format!("sensor argo/{name} is taken over")).await?;
@@ -641,7 +646,7 @@ async fn the_story_of_a_namespace_that_moves_is_as_the_page_tells_it() -> anyhow
     let (recording, bus) = recorded(0).await?;
     let place = Place::new()?;
     place.write("bus.yaml", &argo_bus(&bus))?;
-    let all = sensors_yaml();
+    let all = submits(&sensors_yaml());
     let nightly = all.split("---\n").find(|text| text.contains(r#""name":"nightly","namespace""#));
     place.write("nightly.yaml", nightly.context("no sensor")?)?;
     let daemon = place.start().await?;
