@@ -59,9 +59,11 @@ impl GoogleIdentity {
             .filter(|(_, url)| url.as_ref().is_some_and(|url| !may_be_told(url)))
             .map(|(field, _)| (field, "expected `https://…`: a token is sent there".to_owned()))
             .collect();
-        let begins = |text: &String| ["//", "identitynamespace:"].iter().any(|b| text.starts_with(b));
+        let begins =
+            |text: &String| ["//", "identitynamespace:"].iter().any(|b| text.starts_with(b));
         if self.audience.as_ref().is_some_and(|audience| !begins(audience)) {
-            let message = "expected `//iam.googleapis.com/projects/…/providers/…` or `identitynamespace:…`";
+            let message =
+                "expected `//iam.googleapis.com/projects/…/providers/…` or `identitynamespace:…`";
             found.push(("audience", message.to_owned()));
         }
         found

@@ -10,4 +10,4 @@ mod words;
 
 pub use brokers::{brokers, is_topic};
 pub use security::{Credentials, Mistake, SaslConfig, Security, TlsConfig};
-pub use words::{because, tidy};
+pub use words::{because, tells_more, tidy};

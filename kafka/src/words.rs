@@ -11,23 +11,43 @@ pub fn tidy(text: &str) -> String {
     text[..end].trim().to_owned()
 }
 
-/// Why no broker can be used, by the latest words of the client.
-pub fn because(said: Option<&str>) -> String {
-    let Some(said) = said else { return "no broker of `url` can be reached".to_owned() };
+const PASSWORD: &str = "the broker refuses user and password";
+
+/// What is known of why a broker does not take the client; none where it is only away.
+fn cause(said: &str) -> Option<&'static str> {
     let lower = said.to_lowercase();
     let is = |words: &str| lower.contains(words);
-    let what = if is("authentication") {
-        "the broker refuses user and password"
+    if is("authentication") {
+        Some(PASSWORD)
     } else if is("certificate verify failed") {
-        "the broker's certificate is not trusted (`tls.caCertSecret`), or is for another name than `url` has"
+        Some(
+            "the broker's certificate is not trusted (`tls.caCertSecret`), or is for another name than `url` has",
+        )
     } else if is("alert") && is("certificate") || is("alert unknown ca") {
-        "the broker does not take the client's certificate (`tls.clientCertSecret`)"
-    } else if is("wrong version number") {
-        "the broker speaks no TLS at the address in `url`"
+        Some("the broker does not take the client's certificate (`tls.clientCertSecret`)")
+    } else if is("plaintext broker listener") || is("wrong version number") {
+        Some("the broker speaks no TLS at the address in `url`")
     } else {
-        "no broker of `url` can be reached"
-    };
-    format!("{what}: {said}")
+        None
+    }
+}
+
+/// Why no broker can be used, by the latest words of the client. Of TLS it has several words for
+/// the same: they are left out.
+pub fn because(said: Option<&str>) -> String {
+    let Some(said) = said else { return "no broker of `url` can be reached".to_owned() };
+    match cause(said) {
+        Some(PASSWORD) => format!("{PASSWORD}: {said}"),
+        Some(cause) => cause.to_owned(),
+        None => format!("no broker of `url` can be reached: {said}"),
+    }
+}
+
+/// Whether words of the client are to be kept after those of before: that a connection has ended
+/// says less than why it was refused.
+pub fn tells_more(before: Option<&str>, said: &str) -> bool {
+    let ended = said.contains("Disconnected") && cause(said).is_none();
+    !(ended && before.is_some_and(|before| cause(before).is_some()))
 }
 
 #[cfg(test)]
@@ -65,12 +85,25 @@ mod tests {
                 "the broker does not take the client's certificate",
             ),
             (
-                "SSL handshake failed: error:0A00010B:SSL routines::wrong version number: connecting to a PLAINTEXT broker listener?",
+                "SSL handshake failed: error:0A00010B:SSL routines::wrong version number",
+                "the broker speaks no TLS",
+            ),
+            (
+                "SSL handshake failed: Disconnected: SSL connection closed by peer: connecting to a PLAINTEXT broker listener?",
                 "the broker speaks no TLS",
             ),
         ] {
             let because = because(Some(said));
-            assert!(because.starts_with(expected) && because.ends_with(said), "{because}");
+            assert!(because.starts_with(expected), "{because}");
+            // Which the client says next, of the same connection.
+            assert!(!tells_more(Some(said), "ssl://kafka:9093/1: Disconnected"), "{said}");
+        }
+        for (before, said) in [
+            (None, "Disconnected"),
+            (Some("Connection refused"), "Disconnected"),
+            (Some("certificate verify failed"), "Connection refused"),
+        ] {
+            assert!(tells_more(before, said), "{before:?}, {said}");
         }
     }
 }

@@ -36,7 +36,7 @@ fn identity(kind: &str, template: &Value, found: &mut Vec<Finding>) {
                 format!(
                     "its pod has the service account `{account}`, and the rights of that in the cloud or the cluster"
                 ),
-                "give the daemon's own account these rights, or the event source keys of its own",
+                "towards Amazon and Google Tripline acts as it, where it runs against the cluster and may ask for its tokens (docs/credentials.md); else give the event source keys of its own",
             ),
         };
         found.push(finding(Topic::Identity, field, what, advice));

@@ -57,8 +57,10 @@ impl World {
         tenant.kube.grant(namespace, account, &changes)?;
         let place = Place::new()?;
         let mapped = format!("for: [{{ namespace: {namespace} }}]");
-        place.write("cluster.yaml", &tenant.cluster("build", tenant.kube.address(), &[&mapped])?)?;
-        let source = event_source(place.port).replace("namespace: ci", &format!("namespace: {namespace}"));
+        place
+            .write("cluster.yaml", &tenant.cluster("build", tenant.kube.address(), &[&mapped])?)?;
+        let source =
+            event_source(place.port).replace("namespace: ci", &format!("namespace: {namespace}"));
         place.write("source.yaml", &source)?;
         place.write("sensors.yaml", sensors)?;
         let daemon = Some(place.start().await?);

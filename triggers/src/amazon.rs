@@ -43,10 +43,7 @@ pub(crate) trait Service: Send + Sync + Sized + 'static {
     fn named(config: &Self::Config) -> Named;
 
     /// A client for it.
-    fn open(
-        named: &Named,
-        caller: &Caller,
-    ) -> impl Future<Output = Result<Self, Trouble>> + Send;
+    fn open(named: &Named, caller: &Caller) -> impl Future<Output = Result<Self, Trouble>> + Send;
 
     /// Where it is.
     fn place(&self) -> &Place;

@@ -13,7 +13,7 @@ use rdkafka::consumer::{
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
-use tripline_kafka::tidy;
+use tripline_kafka::{tells_more, tidy};
 
 use super::condition::{Condition, Part};
 use super::config::{Kafka, Part as Reads};
@@ -187,7 +187,10 @@ impl Context {
     }
 
     fn say(&self, text: &str) {
-        *lock(&self.said) = Some(tidy(text));
+        let (text, mut said) = (tidy(text), lock(&self.said));
+        if tells_more(said.as_deref(), &text) {
+            *said = Some(text);
+        }
     }
 }
 
@@ -213,12 +216,9 @@ impl ClientContext for Context {
             Code::AllBrokersDown => {
                 self.condition.wrong(Part::Broker, self.unreachable());
             }
-            Code::Authentication | Code::SaslAuthenticationFailed => {
+            Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL => {
                 self.say(reason);
                 self.condition.wrong(Part::Broker, self.unreachable());
-            }
-            Code::SSL => {
-                self.condition.wrong(Part::Broker, format!("TLS fails: {}", tidy(reason)));
             }
             Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
                 self.condition.wrong(Part::Topic, not_there(topic));

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::future_producer::Delivery;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
-use tripline_kafka::{Credentials, Security, because, brokers, tidy};
+use tripline_kafka::{Credentials, Security, because, brokers, tells_more, tidy};
 
 use super::config::KafkaConfig;
 
@@ -156,6 +156,13 @@ impl Words {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn say(&self, text: &str) {
+        let text = tidy(text);
+        if tells_more(self.get().as_deref(), &text) {
+            self.set(Some(text));
+        }
+    }
+
     fn set(&self, said: Option<String>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = said;
     }
@@ -164,7 +171,7 @@ impl Words {
 impl ClientContext for Words {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, text: &str) {
         if matches!(level, RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error) {
-            self.set(Some(tidy(text)));
+            self.say(text);
         }
         tracing::debug!(target: "tripline::trigger::kafka", "librdkafka: {fac}: {text}");
     }
@@ -172,7 +179,7 @@ impl ClientContext for Words {
     fn error(&self, error: KafkaError, reason: &str) {
         // That all brokers are down says less than why.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.set(Some(tidy(reason)));
+            self.say(reason);
         }
     }
 }

@@ -52,7 +52,10 @@ async fn impersonate(
         return (StatusCode::FORBIDDEN, error.to_string());
     }
     let token = format!("of {account}");
-    (StatusCode::OK, json!({"accessToken": token, "expireTime": "2099-01-01T00:00:00Z"}).to_string())
+    (
+        StatusCode::OK,
+        json!({"accessToken": token, "expireTime": "2099-01-01T00:00:00Z"}).to_string(),
+    )
 }
 
 /// Google's side, and where it is.
@@ -83,13 +86,18 @@ async fn authorization(identity: &Identity) -> Result<String, String> {
 #[tokio::test]
 async fn an_account_is_to_google_what_its_annotation_says_or_itself() {
     let (google, url) = google().await;
-    let identity = json!({"audience": POOL, "tokenUrl": format!("{url}/token"), "impersonationUrl": url});
+    let identity =
+        json!({"audience": POOL, "tokenUrl": format!("{url}/token"), "impersonationUrl": url});
     let world = World::bare("workload-identity", json!({"googleIdentity": identity}));
     let namespace = &world.namespace;
-    let annotation = json!({"iam.gke.io/gcp-service-account": "builds@shop.iam.gserviceaccount.com"});
+    let annotation =
+        json!({"iam.gke.io/gcp-service-account": "builds@shop.iam.gserviceaccount.com"});
     for (name, annotations) in [("builds", annotation), ("itself", json!({}))] {
         let account = json!({"metadata": {"name": name, "annotations": annotations}});
-        world.kube.create(&format!("/api/v1/namespaces/{namespace}/serviceaccounts"), &account).unwrap();
+        world
+            .kube
+            .create(&format!("/api/v1/namespaces/{namespace}/serviceaccounts"), &account)
+            .unwrap();
     }
     let rules = json!([
         {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get"], "resourceNames": ["builds", "itself"]},
@@ -111,7 +119,10 @@ async fn an_account_is_to_google_what_its_annotation_says_or_itself() {
     *google.denies.lock().unwrap() = true;
     let denied = authorization(&builds).await.unwrap_err();
     assert!(denied.contains("may not act as builds@shop.iam.gserviceaccount.com"), "{denied}");
-    assert!(denied.contains("roles/iam.workloadIdentityUser") && denied.contains("not granted"), "{denied}");
+    assert!(
+        denied.contains("roles/iam.workloadIdentityUser") && denied.contains("not granted"),
+        "{denied}"
+    );
     // The right is granted: the same credentials work.
     *google.denies.lock().unwrap() = false;
     let granted = "Bearer of builds@shop.iam.gserviceaccount.com:generateAccessToken";
@@ -130,14 +141,21 @@ async fn an_account_is_to_google_what_its_annotation_says_or_itself() {
     assert_eq!(itself.account, Some(format!("service account {namespace}/itself")));
     assert_eq!(authorization(&itself).await.as_deref(), Ok("Bearer federated"));
 
-    let elsewhere = json!({"audience": "//iam.googleapis.com/other", "tokenUrl": format!("{url}/token")});
+    let elsewhere =
+        json!({"audience": "//iam.googleapis.com/other", "tokenUrl": format!("{url}/token")});
     world.define(json!({"googleIdentity": elsewhere}));
     let elsewhere = Identity::of_caller(&caller("itself")).await.unwrap();
     let refused = authorization(&elsewhere).await.unwrap_err();
-    assert!(refused.contains("does not believe a token of") && refused.contains("no such pool"), "{refused}");
+    assert!(
+        refused.contains("does not believe a token of") && refused.contains("no such pool"),
+        "{refused}"
+    );
 
     // Nothing is said of the cluster, and it is none of GKE.
     world.define(json!({}));
     let unknown = Identity::of_caller(&caller("builds")).await.err().unwrap();
-    assert!(unknown.contains("none of GKE") && unknown.contains("googleIdentity.audience"), "{unknown}");
+    assert!(
+        unknown.contains("none of GKE") && unknown.contains("googleIdentity.audience"),
+        "{unknown}"
+    );
 }
