@@ -109,7 +109,7 @@ pub enum Command {
     /// Argo Events has done: equal, lost there, other parameters. Only reads. Exits with 1 where
     /// they differ.
     #[command(
-        after_help = "Examples:\n  tripline shadow --nats nats://eventbus-default-js-svc.ci:4222 -n ci --nats-access auth.yaml --nats-any-server\n  tripline shadow --nats nats://localhost:4222 -n ci --context prod --since 7d --sensor deploy\n  tripline shadow ci/ --nats nats://localhost:4222 -n ci --output json"
+        after_help = "Examples:\n  tripline shadow --nats nats://bus.ci:4222 -n ci --nats-access auth.yaml --nats-any-server\n  tripline shadow --nats nats://localhost:4222 -n ci --context prod --since 7d --sensor deploy\n  tripline shadow ci/ --nats nats://localhost:4222 -n ci --output json"
     )]
     Shadow(super::shadow::ShadowArgs),
     /// Prints a JSON Schema for editors, or a sample event.

@@ -203,13 +203,14 @@ mod tests {
         values.iter().map(one).collect()
     }
 
+    fn of(all: &[(Timestamp, Value)]) -> Vec<Side<'_>> {
+        all.iter()
+            .map(|(at, object)| Side { at: *at, object: Ok(object), may_differ: true })
+            .collect()
+    }
+
     fn paired(firings: &[(i64, &str)], workflows: &[(i64, &str)]) -> Pairs {
         let (firings, workflows) = (sides(firings), sides(workflows));
-        let of = |all: &[(Timestamp, Value)]| -> Vec<Side<'_>> {
-            all.iter()
-                .map(|(at, object)| Side { at: *at, object: Ok(object), may_differ: true })
-                .collect()
-        };
         pair(&of(&firings), &of(&workflows))
     }
 
