@@ -148,11 +148,17 @@ impl Bridge {
         // What was begun before a crash is ended before anything else comes in.
         handover::finish(&self.shared, inward).await?;
         let mut looked: Option<Instant> = None;
+        // The configuration of which no sensor waits.
+        let mut seen: Option<Arc<Configuration>> = None;
         loop {
-            if looked.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY) {
+            let configuration = self.shared.configuration.load_full();
+            let is_new = seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &configuration));
+            if is_new && looked.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY) {
                 looked = Some(Instant::now());
-                let candidates = self.candidates().await?;
-                if !candidates.is_empty() {
+                let candidates = self.candidates(&configuration).await?;
+                if candidates.is_empty() {
+                    seen = Some(configuration);
+                } else {
                     handover::run(&self.shared, &candidates, inward, outward, &self.status).await?;
                 }
             }
@@ -163,17 +169,19 @@ impl Bridge {
     }
 
     /// The sensors of this bus that are not taken over yet.
-    async fn candidates(&self) -> Result<Vec<Candidate>, BridgeError> {
-        let configuration = self.shared.configuration.load_full();
+    async fn candidates(
+        &self,
+        configuration: &Configuration,
+    ) -> Result<Vec<Candidate>, BridgeError> {
         let wrong = |error: &dyn std::fmt::Display| BridgeError::Other(error.to_string());
-        let admitted = admitted(&*self.shared.bus, &configuration).await;
+        let admitted = admitted(&*self.shared.bus, configuration).await;
         let admitted = admitted.map_err(|error| wrong(&error))?;
         let candidates: Vec<Candidate> = configuration
             .sensors
             .values()
             .filter(|sensor| sensor.definition.name.namespace == self.bus.object.namespace)
             .filter(|sensor| !admitted.contains(&sensor.definition.name))
-            .filter(|sensor| is_taken_over(&configuration, sensor))
+            .filter(|sensor| is_taken_over(configuration, sensor))
             .filter(|sensor| sensor.bus() == self.bus.object)
             .map(|sensor| Candidate {
                 sensor: Arc::clone(&sensor.compiled.sensor),
