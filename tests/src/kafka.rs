@@ -12,8 +12,9 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::daemon::SOON;
 
-/// How long a message may take to be acknowledged, whoever is killed meanwhile.
-const SENDING: Duration = Duration::from_secs(60);
+/// How long a message may take to be acknowledged, whoever is killed meanwhile: on a busy machine a
+/// broker takes a minute to be back.
+const SENDING: Duration = Duration::from_secs(240);
 
 /// Settings that find a broker again soon after it was killed.
 pub fn config(brokers: &str) -> ClientConfig {

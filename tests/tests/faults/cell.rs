@@ -102,7 +102,7 @@ pub async fn run(shared: &Shared, cell: Cell, number: usize, each: u64) -> anyho
     daemon.ready().await?;
     world.daemon = Some(daemon);
 
-    let producers = Producers::start(world.proxies.webhook.address(), systems, each);
+    let mut producers = Producers::start(world.proxies.webhook.address(), systems, each);
     producers.go_on(BEFORE).await.with_context(|| world.said())?;
     world.suffer().await.with_context(|| world.said())?;
     // Until every source listens again.

@@ -21,8 +21,9 @@ const BATCH: usize = 10;
 const BATCH_PAUSE: Duration = Duration::from_millis(250);
 /// How many a producer publishes at a time, and no pause, where there must be many.
 const LARGE_BATCH: usize = 500;
-/// How long each of them may take for what it does until the next look.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long each of them may take for what it does until the next look: as long as the messages of
+/// a broker that is away.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Producers, one for each source.
 pub struct Producers {
@@ -94,7 +95,7 @@ impl Producers {
 
     /// Waits until each has published so many more, and a quarter of what it publishes at least:
     /// then they are in the middle of it.
-    pub async fn go_on(&self, more: u64) -> anyhow::Result<()> {
+    pub async fn go_on(&mut self, more: u64) -> anyhow::Result<()> {
         let wanted = self.counts().iter().map(|(count, all)| (count + more).max(all / 4)).collect();
         self.reach(wanted).await
     }
@@ -111,26 +112,37 @@ impl Producers {
         }
     }
 
-    async fn reach(&self, wanted: Vec<u64>) -> anyhow::Result<()> {
-        let (mut before, mut since) = (self.counts(), Instant::now());
+    async fn reach(&mut self, wanted: Vec<u64>) -> anyhow::Result<()> {
+        let mut before = self.counts();
+        let mut since = vec![Instant::now(); before.len()];
         loop {
             let now = self.counts();
             if now.iter().zip(&wanted).all(|((now, _), wanted)| now >= wanted) {
                 return Ok(());
             }
-            if now != before {
-                (before, since) = (now, Instant::now());
+            for Pulled { progress, task } in &mut self.pulled {
+                if task.is_finished() {
+                    let source = progress.source;
+                    let ended = task.await?.err().context("it was not to stop");
+                    return Err(ended?.context(format!("the producer of {source} has ended")));
+                }
             }
-            ensure!(
-                since.elapsed() < PATIENCE,
-                "producers stand still at {before:?} of {wanted:?}"
-            );
+            for (at, since) in since.iter_mut().enumerate() {
+                if now[at] != before[at] || now[at].0 >= wanted[at] {
+                    *since = Instant::now();
+                }
+                ensure!(
+                    since.elapsed() < PATIENCE,
+                    "a producer stands still: {before:?} of {wanted:?}"
+                );
+            }
+            before = now;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
     /// Lets them come to what each publishes at least, and to the end of what they are at.
-    pub async fn finish(self) -> anyhow::Result<Published> {
+    pub async fn finish(mut self) -> anyhow::Result<Published> {
         self.reach(self.counts().into_iter().map(|(_, all)| all).collect()).await?;
         self.stop.store(true, Ordering::Relaxed);
         let mut sent = Vec::new();
