@@ -16,6 +16,8 @@ use super::trim;
 
 /// How many records are read at once.
 const PAGE: usize = 1024;
+/// The sequence of the first record of a log of which nothing was trimmed.
+const FIRST_EVER: u64 = 1;
 
 /// Which events are shown.
 #[derive(Clone, Debug)]
@@ -131,6 +133,8 @@ pub struct Known {
     generations: HashMap<Vec<String>, u32>,
     /// The rounds that were closed without success.
     failed: HashMap<ActionId, u32>,
+    /// Of events up to here the log of actions has not everything any more.
+    forgotten_through: Option<Position>,
 }
 
 impl Known {
@@ -141,15 +145,23 @@ impl Known {
     pub async fn read(bus: &dyn Bus, sensor: &Sensor) -> Result<Self, RecoveryError> {
         let mut known = Self::default();
         let first = bus.extent(Log::Actions).await?.first;
+        let mut oldest: Option<Position> = None;
         recovery::each(bus, Log::Actions, first, |stored| {
-            if let Ok(action) = Action::decode(&stored.record)
-                && action.trigger.sensor_name() == sensor.name
-            {
+            let Ok(action) = Action::decode(&stored.record) else { return Ok(()) };
+            if action.origin.is_decided() && action.round == 0 {
+                oldest.get_or_insert(action.cause);
+            }
+            if action.trigger.sensor_name() == sensor.name {
                 known.note(action);
             }
             Ok(())
         })
         .await?;
+        if first.sequence > FIRST_EVER {
+            // Actions stand in the order of the events that completed them.
+            let nothing_known = Position { sequence: u64::MAX, ..first };
+            known.forgotten_through = Some(oldest.unwrap_or(nothing_known));
+        }
         let first = bus.extent(Log::Outcomes).await?.first;
         recovery::each(bus, Log::Outcomes, first, |stored| {
             if let Ok(Outcome { kind, .. }) = Outcome::decode(&stored.record)
@@ -176,7 +188,7 @@ impl Known {
     }
 
     /// The action that a replay appends for `decided`; none where it is open, or was
-    /// done and is not to be done again.
+    /// done and is not to be done again; also where what was done then is not known any more.
     pub fn next(&self, decided: &Action, as_what: &AsWhat<'_>) -> Option<Action> {
         let AsWhat { id, again, now } = *as_what;
         let lives = decided.expires_at.duration_since(decided.decided_at);
@@ -190,7 +202,13 @@ impl Known {
         if again && let Some(generation) = self.generations.get(&from(decided)) {
             return Some(of_generation(next, generation + 1));
         }
-        let Some((round, _)) = self.rounds.get(&decided.id) else { return Some(next) };
+        let Some((round, _)) = self.rounds.get(&decided.id) else {
+            let forgotten = self
+                .forgotten_through
+                .is_some_and(|through| decided.cause.sequence <= through.sequence);
+            // It may have been done: that was trimmed.
+            return (again || !forgotten).then_some(next);
+        };
         // What was dropped or is a dead letter is not done.
         let failed = self.failed.get(&decided.id).is_some_and(|failed| failed >= round);
         failed.then_some(Action { round: round + 1, ..next })

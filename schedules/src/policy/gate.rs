@@ -120,8 +120,9 @@ impl<R: Clone + PartialEq> Gate<R> {
             }
             if overlap == OverlapPolicy::Replace
                 && let Some(running) = self.running.take()
+                // It is told once.
+                && std::mem::take(&mut self.stopping) != Stopping::Terminate
             {
-                self.stopping = Stopping::No;
                 verdicts.push(Verdict::Terminate(running));
             }
             let watched = overlap != OverlapPolicy::AllowAll;

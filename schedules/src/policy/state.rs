@@ -191,10 +191,14 @@ pub enum Decision {
     Cancel(RunId),
     /// A run is stopped.
     Terminate(RunId),
-    /// Ticks or requests that start no run; neighbours with the same reason are one decision.
+    /// Ticks or requests that start no run; neighbours of one origin with the same reason are one
+    /// decision.
     Skipped {
         /// Why.
         reason: SkipReason,
+        /// What they would have been started by. One tick may be skipped for itself, and for each
+        /// backfill that it is in.
+        origin: Origin,
         /// The nominal time of the first.
         first: Timestamp,
         /// The nominal time of the last.
@@ -417,7 +421,7 @@ impl State {
             if tick.at < self.since {
                 // It belongs to the time before, when it was taken or did not exist.
             } else if let Err(reason) = self.may_act(schedule) {
-                decisions.skipped(reason, tick.nominal);
+                decisions.skipped(reason, of_tick(tick.nominal));
             } else if late <= ON_TIME {
                 self.make_up(schedule, now, decisions);
                 self.take_tick(schedule, tick.nominal, now, decisions);
@@ -457,9 +461,9 @@ impl State {
             && let Err(reason) = self.conditions_hold(conditions, now, decisions)
         {
             self.counters.condition_skipped += 1;
-            return decisions.skipped(reason, nominal);
+            return decisions.skipped(reason, of_tick(nominal));
         }
-        self.ask(RunId { nominal, origin: Origin::Tick }, None, decisions);
+        self.ask(of_tick(nominal), None, decisions);
         self.settle(schedule, decisions);
     }
 
@@ -498,7 +502,7 @@ impl State {
 
     fn miss(&mut self, reason: SkipReason, nominal: Timestamp, decisions: &mut Decisions) {
         self.counters.missed_catch_up += 1;
-        decisions.skipped(reason, nominal);
+        decisions.skipped(reason, of_tick(nominal));
     }
 
     /// Asks for the next few runs of the first backfill.
@@ -608,7 +612,7 @@ impl State {
                     SkipReason::BufferFull => self.counters.buffer_dropped += 1,
                     _ => {}
                 }
-                decisions.skipped(reason, run.nominal);
+                decisions.skipped(reason, run);
             }
             Verdict::Cancel(run) => decisions.0.push(Decision::Cancel(run)),
             Verdict::Terminate(run) => decisions.0.push(Decision::Terminate(run)),
@@ -628,13 +632,19 @@ fn may_act(paused: bool, remaining: Option<u64>) -> Result<(), SkipReason> {
 struct Decisions(Vec<Decision>);
 
 impl Decisions {
-    fn skipped(&mut self, reason: SkipReason, nominal: Timestamp) {
-        if let Some(Decision::Skipped { reason: same, last, count, .. }) = self.0.last_mut()
-            && *same == reason
+    fn skipped(&mut self, reason: SkipReason, run: RunId) {
+        let RunId { nominal, origin } = run;
+        if let Some(Decision::Skipped { reason: same, origin: of, last, count, .. }) =
+            self.0.last_mut()
+            && (*same, *of) == (reason, origin)
         {
             (*last, *count) = (nominal, *count + 1);
             return;
         }
-        self.0.push(Decision::Skipped { reason, first: nominal, last: nominal, count: 1 });
+        self.0.push(Decision::Skipped { reason, origin, first: nominal, last: nominal, count: 1 });
     }
+}
+
+fn of_tick(nominal: Timestamp) -> RunId {
+    RunId { nominal, origin: Origin::Tick }
 }

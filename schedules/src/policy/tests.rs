@@ -86,11 +86,11 @@ impl Simulation {
                 self.end_early(run, 0, RunEnd::Terminated);
                 format!("terminate {}", show_run(run))
             }
-            Decision::Skipped { reason, first, last, count: 1 } => {
+            Decision::Skipped { reason, first, last, count: 1, .. } => {
                 assert_eq!(first, last);
                 format!("skip {} {reason:?}", show(first))
             }
-            Decision::Skipped { reason, first, last, count } => {
+            Decision::Skipped { reason, first, last, count, .. } => {
                 format!("skip {}-{} x{count} {reason:?}", show(first), show(last))
             }
             Decision::PausedByFailure(run) => format!("pause {}", show_run(run)),

@@ -44,6 +44,9 @@ pub struct Stored {
     /// Nothing will happen any more, and that was told.
     #[serde(default)]
     pub completed: bool,
+    /// How often it was told that it has come to a halt or an end, or a backfill is done.
+    #[serde(default)]
+    pub told: u64,
     /// When the definition was removed, if it is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<Timestamp>,
@@ -105,6 +108,7 @@ impl Entry {
             last_completion: None,
             last_failure: None,
             completed: false,
+            told: 0,
             removed_at: None,
         };
         let mut entry = Self { compiled, stored, changes: 0, due: None };
@@ -248,8 +252,9 @@ impl Entry {
             }
             Decision::Cancel(run) => self.stop(run, false, now, effects),
             Decision::Terminate(run) => self.stop(run, true, now, effects),
-            Decision::Skipped { reason, first, last, count } => {
-                let id = format!("{reason:?}/{first}/{last}");
+            Decision::Skipped { reason, origin, first, last, count } => {
+                let of = RunId { nominal: first, origin };
+                let id = format!("{reason:?}/{of}/{last}");
                 let schedule = self.of();
                 let data = Skipped { schedule, reason, first, last, count };
                 effects.events.push(self.event(events::SKIPPED, id, &data, now));
@@ -325,9 +330,11 @@ impl Entry {
         self.event(self.compiled.tick_name(), run.to_string(), &data, now)
     }
 
-    fn tell(&self, what: &str, message: &str, now: Timestamp, effects: &mut Effects) {
+    fn tell(&mut self, what: &str, message: &str, now: Timestamp, effects: &mut Effects) {
         let (what, message) = (what.to_owned(), message.to_owned());
-        let id = format!("{what}/{now}/{}", effects.events.len());
+        // Log time may stand still between two records.
+        let id = format!("{what}/{now}/{}", self.stored.told);
+        self.stored.told += 1;
         let data = Changed { schedule: self.of(), what, message };
         effects.events.push(self.event(events::CHANGED, id, &data, now));
     }

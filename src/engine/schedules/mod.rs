@@ -214,13 +214,16 @@ impl Schedules {
 
     /// Events that were decided and not yet appended, in the order of the decision.
     pub fn unsent(&self) -> Vec<Event> {
-        let unsent = |event: &&Event| !self.sent.contains(&event.id.identity(&event.key));
-        self.outbox.iter().filter(unsent).cloned().collect()
+        self.unsent_of().cloned().collect()
+    }
+
+    fn unsent_of(&self) -> impl Iterator<Item = &Event> {
+        self.outbox.iter().filter(|event| !self.sent.contains(&event.id.identity(&event.key)))
     }
 
     /// Whether there are any.
     pub fn has_unsent(&self) -> bool {
-        self.outbox.len() > self.sent.len()
+        self.outbox.len() > self.sent.len() && self.unsent_of().next().is_some()
     }
 
     /// These events were appended.

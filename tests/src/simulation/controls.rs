@@ -272,18 +272,19 @@ pub fn kept_latest(taken: &[Taken], trigger: &TriggerName, at: Timestamp) -> boo
 pub fn was_to_be_dropped(taken: &[Taken], action: &Action, reason: &str) -> bool {
     let who = reason.strip_prefix("dropped by ").unwrap_or(reason);
     let number = who.strip_prefix("operator ").and_then(|number| number.parse::<usize>().ok());
-    let Some(order) = number.and_then(|number| taken.get(number)) else { return false };
-    let decided_before = since_begin(action.decided_at) <= order.ended;
-    decided_before
-        && match &order.does {
-            Does::Drop(text) | Does::Resume(text, Choice::Drop) => {
-                scope(text).is_some_and(|scope| {
-                    matches!(scope, Scope::Target(_)) || scope.names(&action.trigger)
-                })
-            }
+    let covers = |text: &str| {
+        let scope = scope(text);
+        scope.is_some_and(|it| matches!(it, Scope::Target(_)) || it.names(&action.trigger))
+    };
+    let mut own = taken.iter().filter(|order| Some(order.operator) == number);
+    own.any(|order| {
+        let wanted = match &order.does {
+            Does::Drop(text) | Does::Resume(text, Choice::Drop) => covers(text),
             Does::GiveUp => true,
             _ => false,
-        }
+        };
+        wanted && since_begin(action.decided_at) <= order.ended
+    })
 }
 
 /// What is known of a schedule that was in force all along.

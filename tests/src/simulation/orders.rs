@@ -37,6 +37,8 @@ pub struct Order {
     pub at: Duration,
     /// What.
     pub does: Does,
+    /// What the same operator does after that.
+    pub then: Option<Box<Order>>,
 }
 
 /// What an operator does, as a word.
@@ -70,6 +72,8 @@ pub enum Choice {
 /// An order that the daemon has taken.
 #[derive(Clone, Debug)]
 pub struct Taken {
+    /// The number of the operator, which texts name.
+    pub operator: usize,
     /// The order.
     pub does: Does,
     /// When it was first given.
@@ -88,6 +92,7 @@ pub fn draw(seed: u64) -> Vec<Order> {
     let mut paused = BTreeSet::new();
     for _ in 0..random.random_range(0..=MOST) {
         let at = ACTIVE.mul_f64(random.random::<f64>());
+        let mut then = None;
         let does = match random.random_range(0..8) {
             0..=2 => {
                 let scope = scope_of(random);
@@ -105,7 +110,7 @@ pub fn draw(seed: u64) -> Vec<Order> {
                         _ => Choice::All,
                     };
                     let does = Does::Resume(scope.clone(), choice);
-                    orders.push(Order { at: at + length, does });
+                    then = Some(Box::new(Order { at: at + length, does, then: None }));
                     Does::Pause(scope, None)
                 }
             }
@@ -118,7 +123,7 @@ pub fn draw(seed: u64) -> Vec<Order> {
             6 => Does::Retry(random.random_bool(0.3)),
             _ => Does::GiveUp,
         };
-        orders.push(Order { at, does });
+        orders.push(Order { at, does, then });
     }
     orders
 }
@@ -278,26 +283,32 @@ pub fn scope(text: &str) -> Option<Scope> {
     scope::parse(text, "ci").ok()
 }
 
-/// Gives an order until the daemon has taken it.
+/// An operator gives orders, each until the daemon has taken it.
 pub async fn give(
     order: Order,
-    number: usize,
+    operator: usize,
     desk: tokio::sync::watch::Receiver<Option<Arc<Desk>>>,
     began: Instant,
-) -> Taken {
-    tokio::time::sleep_until(began + order.at).await;
-    let begun = began.elapsed();
-    let who = format!("operator {number}");
-    loop {
-        // Asked again and again: who waits for a change is woken in no certain order.
-        let at = desk.borrow().clone();
-        let done = match at {
-            Some(desk) => desk.take(&order.does, &who).await,
-            None => None,
+) -> Vec<Taken> {
+    let who = format!("operator {operator}");
+    let (mut next, mut taken) = (Some(order), Vec::new());
+    while let Some(Order { at, does, then }) = next {
+        tokio::time::sleep_until(began + at).await;
+        let begun = began.elapsed();
+        let rounds = loop {
+            // Asked again and again: who waits for a change is woken in no certain order.
+            let at = desk.borrow().clone();
+            let done = match at {
+                Some(desk) => desk.take(&does, &who).await,
+                None => None,
+            };
+            match done {
+                Some(rounds) => break rounds,
+                None => sleep(Duration::from_millis(700)).await,
+            }
         };
-        if let Some(rounds) = done {
-            return Taken { does: order.does, begun, ended: began.elapsed(), rounds };
-        }
-        sleep(Duration::from_millis(700)).await;
+        taken.push(Taken { operator, does, begun, ended: began.elapsed(), rounds });
+        next = then.map(|then| *then);
     }
+    taken
 }

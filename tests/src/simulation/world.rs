@@ -175,7 +175,7 @@ pub async fn run(scenario: Scenario, mistakes: Mistakes) -> Result<Summary, Viol
         let mut taken = Vec::new();
         for order in orders {
             let order = order.await;
-            taken.push(order.map_err(|error| Violation(format!("an order panicked: {error}")))?);
+            taken.extend(order.map_err(|error| Violation(format!("an order panicked: {error}")))?);
         }
         Ok::<_, Violation>(taken)
     });
@@ -457,9 +457,11 @@ impl Life {
                     .all_awaited()
                     .map(|(name, run, action)| format!("{name} {run} ({action})"))
                     .collect();
+                let held = engine.executor.snapshot().into_iter();
+                let held: Vec<_> = held.filter(|of| of.waiting > 0).map(|of| of.hold).collect();
                 return Err(Violation(format!(
                     "no end: {open} actions are open, evaluated {evaluated} of {last}, {unsent} \
-                     ticks are not appended, awaited are {awaited:?}"
+                     ticks are not appended, awaited are {awaited:?}, held are {held:?}"
                 )));
             }
             sleep(Duration::from_secs(5)).await;
