@@ -7,7 +7,7 @@ use std::process::Output;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tripline_testbed::KubeApi;
-use tripline_tests::argo_events::{Bus, NAMESPACE, Recording, acted_at, sensors_yaml};
+use tripline_tests::argo_events::{ACTED_AT, Bus, NAMESPACE, Recording, acted_at, sensors_yaml};
 use tripline_tests::daemon::Place;
 use tripline_tests::docs::{Page, steady};
 
@@ -134,11 +134,14 @@ async fn each_difference_is_found() -> anyhow::Result<()> {
         workflows.remove(place(workflows, "sha-7"));
         let other = place(workflows, "sha-11");
         workflows[other]["spec"]["arguments"]["parameters"][0]["value"] = "sha-12345".into();
-        for (from, name, sha) in
-            [("sha-15", "submit-again", "sha-15"), ("sha-20", "submit-more", "nobody's")]
+        // The one that is there twice acted again a while later.
+        for (from, name, sha, later) in
+            [("sha-15", "submit-again", "sha-15", 500), ("sha-20", "submit-more", "nobody's", 0)]
         {
             let mut copy = workflows[place(workflows, from)].clone();
             copy["metadata"]["name"] = name.into();
+            let at = acted_at(&copy).unwrap_or_default() + later;
+            copy["metadata"]["labels"][ACTED_AT] = at.to_string().into();
             copy["spec"]["arguments"]["parameters"][0]["value"] = sha.into();
             workflows.push(copy);
         }
