@@ -4,12 +4,10 @@ use anyhow::{Context as _, ensure};
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::{self, Context};
 use futures_util::StreamExt as _;
-use tripline_tests::load::correlation_id;
+use tripline_tests::intake::body;
 
 /// How many messages are published before the first one's answer is waited for.
 const IN_FLIGHT: usize = 1000;
-/// The size of a message.
-const BODY_BYTES: usize = 1024;
 
 /// A stream.
 pub struct Backlog {
@@ -76,17 +74,4 @@ impl Backlog {
         }
         Ok(())
     }
-}
-
-/// A message as a build system sends it.
-pub fn body(number: u64) -> String {
-    let mut body = format!(
-        r#"{{"action":"completed","repository":"shop","branch":"main","correlation_id":"{}","log":""#,
-        correlation_id(number)
-    );
-    while body.len() < BODY_BYTES - 2 {
-        body.push('.');
-    }
-    body.push_str("\"}");
-    body
 }

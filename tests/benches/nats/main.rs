@@ -15,19 +15,12 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use clap::Parser;
 use tripline_testbed::Nats;
-use tripline_tests::daemon::{Daemon, Place};
+use tripline_tests::daemon::Place;
+use tripline_tests::intake::{PART, Took, body, per_second, taken};
 use tripline_tests::proc::cpu;
-use tripline_tests::resources::http_sensor;
 use tripline_tests::sink::Sink;
 
-use crate::backlog::{Backlog, body};
-
-/// The sensor's `maxInFlight`.
-const MAX_IN_FLIGHT: u32 = 64;
-/// How long nothing may arrive while something is left.
-const QUIET: Duration = Duration::from_secs(20);
-/// What the daemon is to reach of the bare client's rate.
-const PART: f64 = 0.5;
+use crate::backlog::Backlog;
 
 /// Measures how fast a stream of NATS is emptied.
 #[derive(Parser)]
@@ -53,12 +46,6 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(run(&arguments))
 }
 
-/// How long it took, and what the daemon used of the processors.
-struct Took {
-    time: Duration,
-    cpu: Duration,
-}
-
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let messages = arguments.messages;
     let server = Nats::start()?;
@@ -78,8 +65,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (heard, core) = heard(&server, messages, arguments.rate).await?;
 
     let row = |what: &str, messages: u64, took: &Took| {
-        let rate = per_second(messages, took.time);
-        let cpu = took.cpu.as_secs_f64() * 1e6 / messages.max(1) as f64;
+        let (rate, cpu) = (took.rate(messages), took.cpu_per_thousand(messages));
         println!("| {what} | {rate:.0} | {:.0} % | {cpu:.0} ms |", 100.0 * rate / bare);
     };
     println!("| NATS | messages/s | of the bare client | CPU per 1,000 |");
@@ -92,7 +78,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         &sent_on,
     );
     row(&format!("core → durable event ({heard} of {messages} heard)"), heard, &core);
-    let rate = per_second(messages, events.time);
+    let rate = events.rate(messages);
     ensure!(rate >= PART * bare, "the source has less than {PART} of the bare client's rate");
     Ok(())
 }
@@ -107,23 +93,9 @@ async fn emptied(
 ) -> anyhow::Result<Took> {
     let backlog = Backlog::create(&server.url(), name).await?;
     backlog.fill(messages).await?;
-    let place = Place::below(env!("CARGO_TARGET_TMPDIR").as_ref())?;
     let jet_stream = format!("      jetStream: {{ stream: {name} }}\n");
-    place.write("event-source.yaml", &event_source(server, &backlog.subject, &jet_stream))?;
-    if let Some(sink) = sink {
-        place.write("sensor.yaml", &http_sensor("notify", &sink.url(), MAX_IN_FLIGHT))?;
-    }
-    let daemon = place.spawn()?;
-    has_durable(&daemon, 1).await?;
-    let (began, used) = (Instant::now(), cpu(daemon.pid())?);
-    match sink {
-        Some(sink) => sink.has_received(messages, QUIET).await?,
-        None => has_durable(&daemon, messages).await?,
-    }
-    let took = Took { time: began.elapsed(), cpu: cpu(daemon.pid())?.saturating_sub(used) };
-    has_durable(&daemon, messages).await?;
-    let ended = daemon.stop().await?;
-    ensure!(ended.status.success(), "{}:\n{}", ended.status, ended.stderr);
+    let source = event_source(server, &backlog.subject, &jet_stream);
+    let took = taken(env!("CARGO_TARGET_TMPDIR").as_ref(), &source, messages, sink).await?;
     backlog.is_empty().await?;
     Ok(took)
 }
@@ -157,28 +129,6 @@ async fn heard(server: &Nats, messages: u64, rate: u32) -> anyhow::Result<(u64, 
     let ended = daemon.stop().await?;
     ensure!(ended.status.success(), "{}:\n{}", ended.status, ended.stderr);
     Ok((heard, took))
-}
-
-/// Waits until so many events are durable.
-async fn has_durable(daemon: &Daemon, events: u64) -> anyhow::Result<()> {
-    let (mut last, mut since) = (0, Instant::now());
-    loop {
-        // Before it listens it does not answer, and before the first event there is no series.
-        let durable = daemon.metric("argo_events_events_sent_total").await.unwrap_or(0.0) as u64;
-        ensure!(durable <= events || events == 1, "{durable} events of {events} messages");
-        if durable >= events {
-            return Ok(());
-        }
-        if durable > last {
-            (last, since) = (durable, Instant::now());
-        }
-        ensure!(since.elapsed() < QUIET, "{durable} of {events} are durable:\n{}", daemon.stderr());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-fn per_second(messages: u64, took: Duration) -> f64 {
-    messages as f64 / took.as_secs_f64()
 }
 
 fn event_source(server: &Nats, subject: &str, more: &str) -> String {

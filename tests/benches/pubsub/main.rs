@@ -13,15 +13,7 @@ use clap::Parser;
 use google_cloud_auth::credentials::anonymous;
 use google_cloud_pubsub::client::Subscriber;
 use tripline_testbed::{Message, PubSub};
-use tripline_tests::daemon::{Daemon, Place};
-use tripline_tests::load::correlation_id;
-
-/// How long nothing may arrive while something is left.
-const QUIET: Duration = Duration::from_secs(20);
-/// What the daemon is to reach of the bare client's rate.
-const PART: f64 = 0.5;
-/// The size of a message.
-const BODY_BYTES: usize = 1024;
+use tripline_tests::intake::{PART, QUIET, body, per_second, taken};
 
 /// Measures how fast a subscription of Pub/Sub is emptied.
 #[derive(Parser)]
@@ -48,7 +40,7 @@ async fn run(messages: u64) -> anyhow::Result<()> {
     let server = PubSub::start()?;
     server.create_topic("builds")?;
     server.create_subscription("bare", "builds")?;
-    let backlog: Vec<Message> = (0..messages).map(message).collect();
+    let backlog: Vec<Message> = (0..messages).map(|number| Message::new(body(number))).collect();
     eprintln!("{messages} messages for the bare client");
     server.publish("builds", &backlog)?;
     let bare = per_second(messages, bare(&server, messages).await?);
@@ -56,7 +48,8 @@ async fn run(messages: u64) -> anyhow::Result<()> {
     eprintln!("and for the daemon, which makes them events");
     server.create_subscription("daemon", "builds")?;
     server.publish("builds", &backlog)?;
-    let events = per_second(messages, emptied(&server, messages).await?);
+    let folder = env!("CARGO_TARGET_TMPDIR").as_ref();
+    let events = taken(folder, &event_source(&server), messages, None).await?.rate(messages);
 
     println!("| Pub/Sub's emulator | messages/s | of the bare client |");
     println!("| --- | ---: | ---: |");
@@ -88,51 +81,6 @@ async fn bare(server: &PubSub, messages: u64) -> anyhow::Result<Duration> {
     let took = began.map(|began| began.elapsed()).unwrap_or_default();
     stream.shutdown_token().shutdown().await;
     Ok(took)
-}
-
-/// How long the daemon takes, to the last durable event.
-async fn emptied(server: &PubSub, messages: u64) -> anyhow::Result<Duration> {
-    let place = Place::below(env!("CARGO_TARGET_TMPDIR").as_ref())?;
-    place.write("event-source.yaml", &event_source(server))?;
-    let daemon = place.spawn()?;
-    has_durable(&daemon, 1).await?;
-    let began = Instant::now();
-    has_durable(&daemon, messages).await?;
-    let took = began.elapsed();
-    let ended = daemon.stop().await?;
-    ensure!(ended.status.success(), "{}:\n{}", ended.status, ended.stderr);
-    Ok(took)
-}
-
-/// Waits until so many events are durable.
-async fn has_durable(daemon: &Daemon, events: u64) -> anyhow::Result<()> {
-    let (mut last, mut since) = (0, Instant::now());
-    loop {
-        // Before it listens it does not answer, and before the first event there is no series.
-        let durable = daemon.metric("argo_events_events_sent_total").await.unwrap_or(0.0) as u64;
-        if durable >= events {
-            return Ok(());
-        }
-        if durable > last {
-            (last, since) = (durable, Instant::now());
-        }
-        ensure!(since.elapsed() < QUIET, "{durable} of {events} are durable:\n{}", daemon.stderr());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-fn per_second(messages: u64, took: Duration) -> f64 {
-    messages as f64 / took.as_secs_f64()
-}
-
-/// A message as a build system sends it.
-fn message(number: u64) -> Message {
-    let mut body =
-        r#"{"action":"completed","repository":"shop","branch":"main","log":""#.to_owned();
-    body.push_str(&".".repeat(BODY_BYTES - body.len() - 2));
-    body.push_str("\"}");
-    let attributes = vec![("correlation_id".to_owned(), correlation_id(number))];
-    Message { attributes, ..Message::new(body) }
 }
 
 fn event_source(server: &PubSub) -> String {

@@ -10,23 +10,15 @@
 mod backlog;
 mod server;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::ensure;
 use clap::{Parser, ValueEnum};
-use tripline_tests::daemon::{Daemon, Place};
-use tripline_tests::resources::http_sensor;
+use tripline_tests::intake::{PART, per_second, taken};
 use tripline_tests::sink::Sink;
 
 use crate::backlog::Backlog;
 use crate::server::Server;
-
-/// The sensor's `maxInFlight`.
-const MAX_IN_FLIGHT: u32 = 64;
-/// How long nothing may arrive while something is left.
-const QUIET: Duration = Duration::from_secs(20);
-/// What the daemon is to reach of the bare client's rate.
-const PART: f64 = 0.5;
 
 /// Which server has the queue.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -101,46 +93,10 @@ async fn emptied(
 ) -> anyhow::Result<f64> {
     let backlog = Backlog::create(server.endpoint(), name).await?;
     backlog.fill(messages).await?;
-    let place = Place::below(env!("CARGO_TARGET_TMPDIR").as_ref())?;
-    place.write("event-source.yaml", &event_source(&backlog))?;
-    if let Some(sink) = sink {
-        place.write("sensor.yaml", &http_sensor("notify", &sink.url(), MAX_IN_FLIGHT))?;
-    }
-    let daemon = place.spawn()?;
-    has_durable(&daemon, 1).await?;
-    let began = Instant::now();
-    match sink {
-        Some(sink) => sink.has_received(messages, QUIET).await?,
-        None => has_durable(&daemon, messages).await?,
-    }
-    let took = began.elapsed();
-    has_durable(&daemon, messages).await?;
+    let folder = env!("CARGO_TARGET_TMPDIR").as_ref();
+    let took = taken(folder, &event_source(&backlog), messages, sink).await?;
     backlog.is_empty().await?;
-    let ended = daemon.stop().await?;
-    ensure!(ended.status.success(), "{}:\n{}", ended.status, ended.stderr);
-    Ok(per_second(messages, took))
-}
-
-/// Waits until so many events are durable.
-async fn has_durable(daemon: &Daemon, events: u64) -> anyhow::Result<()> {
-    let (mut last, mut since) = (0, Instant::now());
-    loop {
-        // Before it listens it does not answer, and before the first event there is no series.
-        let durable = daemon.metric("argo_events_events_sent_total").await.unwrap_or(0.0) as u64;
-        ensure!(durable <= events || events == 1, "{durable} events of {events} messages");
-        if durable >= events {
-            return Ok(());
-        }
-        if durable > last {
-            (last, since) = (durable, Instant::now());
-        }
-        ensure!(since.elapsed() < QUIET, "{durable} of {events} are durable:\n{}", daemon.stderr());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-fn per_second(messages: u64, took: Duration) -> f64 {
-    messages as f64 / took.as_secs_f64()
+    Ok(took.rate(messages))
 }
 
 fn event_source(backlog: &Backlog) -> String {
