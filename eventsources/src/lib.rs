@@ -194,6 +194,22 @@ pub struct Unreadable {
     pub reason: String,
 }
 
+impl Unreadable {
+    /// What came as `bytes` and would have been this event, if the event bus took it.
+    #[cfg(any(feature = "kafka", feature = "nats"))]
+    fn in_place_of(event: &Message, bytes: &Bytes, reason: String) -> Self {
+        Self {
+            key: event.key.clone(),
+            kind: event.kind,
+            id: event.id.clone(),
+            time: event.time,
+            bytes: bytes.clone(),
+            headers: event.headers.clone(),
+            reason,
+        }
+    }
+}
+
 /// The event is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {

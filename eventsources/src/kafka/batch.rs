@@ -68,7 +68,8 @@ impl Deliverer {
             let Offer::Event(event, value) = &taken.offer else { continue };
             let one = self.until_taken(|| sink.append(event.clone())).await?;
             if let Err(too_large) = one {
-                self.keep(&letter(event, value, too_large.to_string())).await?;
+                let letter = Unreadable::in_place_of(event, value, too_large.to_string());
+                self.keep(&letter).await?;
             }
         }
         Some(())
@@ -102,18 +103,5 @@ impl Taken {
             Offer::Event(event, _) => Some(event),
             Offer::Letter(_) => None,
         }
-    }
-}
-
-/// The dead letter of what would have been this event.
-fn letter(event: &Message, value: &Bytes, reason: String) -> Unreadable {
-    Unreadable {
-        key: event.key.clone(),
-        kind: event.kind,
-        id: event.id.clone(),
-        time: event.time,
-        bytes: value.clone(),
-        headers: event.headers.clone(),
-        reason,
     }
 }

@@ -64,15 +64,7 @@ impl Deliverer {
         let Err(too_large) = self.until_taken(|| sink.append(event.clone())).await? else {
             return Some(Fate::Event);
         };
-        let letter = Unreadable {
-            key: event.key.clone(),
-            kind: event.kind,
-            id: event.id.clone(),
-            time: event.time,
-            bytes: payload.clone(),
-            headers: event.headers.clone(),
-            reason: too_large.to_string(),
-        };
+        let letter = Unreadable::in_place_of(event, payload, too_large.to_string());
         self.keep(&letter).await?;
         Some(Fate::Letter)
     }
