@@ -209,10 +209,9 @@ impl Shared {
         current: bool,
         who: &str,
     ) -> Result<Vec<Answer>, ControlError> {
-        let again = &self.engine.again;
-        let _alone = again.alone().await;
+        let alone = self.engine.again.alone().await;
         let (bus, clock) = (&*self.bus, &*self.clock);
-        Ok(dead_letter::retry_by(bus, clock, who, ids, current, again).await?)
+        Ok(dead_letter::retry_by(bus, clock, who, ids, current, &alone).await?)
     }
 
     async fn report(&self, done: Reloaded) -> ReloadReport {

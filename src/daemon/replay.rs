@@ -6,6 +6,7 @@ use tripline_event::Action;
 use super::Shared;
 use crate::control::ControlError;
 use crate::control::replay::{MOST_ACTIONS, ReplayReport, ReplayRequest, ReplayedAction};
+use crate::engine::again::Alone;
 use crate::engine::replay::{AsWhat, Wanted};
 use crate::query::extents;
 
@@ -27,7 +28,7 @@ impl Shared {
         let wanted = Wanted { since, until, event, through };
         let sensor = &loaded.compiled.sensor;
         // Of two replays at the same time the later one sees what the earlier one does.
-        let _alone = self.engine.again.alone().await;
+        let alone = self.engine.again.alone().await;
         let now = self.clock.now();
         let id = format!("{now:.0} by {who}");
         let as_what = AsWhat { id: &id, again, now };
@@ -54,7 +55,7 @@ impl Shared {
             next.extend(following.map(|action| (actions.len() - 1, action)));
         }
         if !dry_run {
-            self.append_replayed(next, &mut actions).await?;
+            Self::append_replayed(&alone, next, &mut actions).await?;
             let count = actions.iter().filter(|action| !action.known).count() as u64;
             let did = if again { "replay again" } else { "replay" };
             let subject = format!("sensor/{name}");
@@ -69,14 +70,14 @@ impl Shared {
     }
 
     async fn append_replayed(
-        &self,
+        alone: &Alone,
         next: Vec<(usize, Action)>,
         actions: &mut [ReplayedAction],
     ) -> Result<(), ControlError> {
         let mut done = 0;
         for part in next.chunks(AT_ONCE) {
             let batch = part.iter().map(|(_, action)| action.clone()).collect();
-            let appended = self.engine.again.carry_out(batch).await;
+            let appended = alone.carry_out(batch).await;
             let appended = appended.map_err(|error| {
                 ControlError::Unreachable(format!("{done} actions were appended; then: {error}"))
             })?;

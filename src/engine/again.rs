@@ -42,21 +42,9 @@ pub struct Again {
 impl Again {
     /// To be held from before it is looked what was done already until that is appended: who
     /// asks for the same meanwhile sees it.
-    pub async fn alone(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.one_at_a_time).lock_owned().await
-    }
-
-    /// Appends the actions in one go, each as the next round or generation of its own, and has
-    /// them carried out. Returns where they stand; those that stood there before are offered
-    /// already.
-    ///
-    /// # Errors
-    /// The bus did not take them: none of them will be carried out.
-    pub async fn carry_out(&self, actions: Vec<Action>) -> Result<Vec<Appended>, WriteError> {
-        let this = self.clone();
-        // Who asked may leave: what was begun is brought to its end.
-        let task = tokio::spawn(async move { this.append_and_offer(actions).await });
-        task.await.map_err(|error| WriteError::Unavailable(error.to_string()))?
+    pub async fn alone(&self) -> Alone {
+        let nobody_else = Arc::new(Arc::clone(&self.one_at_a_time).lock_owned().await);
+        Alone { again: self.clone(), nobody_else }
     }
 
     /// What a replay leads to, bound to the targets of now. Of more than `most` actions, `most`
@@ -163,7 +151,32 @@ impl Again {
     }
 }
 
-impl Taker for Again {
+/// Nobody else looks what was done, or appends again.
+pub struct Alone {
+    again: Again,
+    nobody_else: Arc<OwnedMutexGuard<()>>,
+}
+
+impl Alone {
+    /// Appends the actions in one go, each as the next round or generation of its own, and has
+    /// them carried out. Returns where they stand; those that stood there before are offered
+    /// already.
+    ///
+    /// # Errors
+    /// The bus did not take them: none of them will be carried out.
+    pub async fn carry_out(&self, actions: Vec<Action>) -> Result<Vec<Appended>, WriteError> {
+        let (again, nobody_else) = (self.again.clone(), Arc::clone(&self.nobody_else));
+        // Who asked may leave: what was begun is brought to its end, and nobody begins before.
+        let task = tokio::spawn(async move {
+            let appended = again.append_and_offer(actions).await;
+            drop(nobody_else);
+            appended
+        });
+        task.await.map_err(|error| WriteError::Unavailable(error.to_string()))?
+    }
+}
+
+impl Taker for Alone {
     fn take(&self, action: Action) -> BoxFuture<'_, Result<Position, WriteError>> {
         Box::pin(async move {
             let appended = self.carry_out(vec![action]).await?;

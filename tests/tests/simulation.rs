@@ -62,8 +62,8 @@ fn no_seed_loses_or_doubles_anything() {
         let least = rules.superseded.min(rules.overlapped).min(rules.follow_ups);
         let of = sum.controls;
         let least_of = [of.pauses, of.frozen, of.replayed, of.rounds, of.given_up, of.parked];
-        assert!(least_of.iter().all(|count| *count > runs / 10), "{of:?}");
-        assert!(of.trimmed > runs && of.commands > runs, "{of:?}");
+        assert!(least_of.iter().all(|count| *count > runs / 50), "{of:?}");
+        assert!(of.trimmed > runs / 2 && of.commands > runs / 2, "{of:?}");
         assert!(least > runs / 10 && rules.limited.min(rules.in_lanes) > runs, "{rules:?}");
     }
 }

@@ -239,7 +239,7 @@ impl Desk {
         };
         let through = self.progress.borrow().evaluated;
         let wanted = Wanted { since: Some(self.time(since)), until: None, event: None, through };
-        let _alone = self.again.alone().await;
+        let alone = self.again.alone().await;
         let as_what = AsWhat { id: who, again, now: self.clock.now() };
         let following = self.again.following(&compiled.sensor, &wanted, &as_what, REPLAYED).await;
         let next: Vec<_> =
@@ -248,7 +248,7 @@ impl Desk {
             return Some(Vec::new());
         }
         let rounds = next.iter().map(|action| (action.id.clone(), action.round)).collect();
-        self.again.carry_out(next).await.ok()?;
+        alone.carry_out(next).await.ok()?;
         Some(rounds)
     }
 
@@ -259,10 +259,10 @@ impl Desk {
     }
 
     async fn retry(&self, current: bool, who: &str) -> Option<Vec<(ActionId, u32)>> {
-        let _alone = self.again.alone().await;
+        let alone = self.again.alone().await;
         let ids = self.letters().await?;
         let (bus, clock) = (&*self.bus, &*self.clock);
-        let answers = dead_letter::retry_by(bus, clock, who, &ids, current, &self.again).await;
+        let answers = dead_letter::retry_by(bus, clock, who, &ids, current, &alone).await;
         let rounds = answers.ok()?.into_iter().filter_map(|answer| match answer.done {
             Done::Retried { round, .. } => Some((ActionId(answer.id), round)),
             _ => None,
