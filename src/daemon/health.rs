@@ -14,7 +14,9 @@ impl Shared {
             .map(|status| format!("event source {}: {}", status.key, status.detail))
             .collect();
         let bridges = self.interop.source_statuses().into_iter().filter(|status| !status.ready);
-        reasons.extend(bridges.map(|status| format!("Argo Events' bus {}: {}", status.key, status.detail)));
+        reasons.extend(
+            bridges.map(|status| format!("Argo Events' bus {}: {}", status.key, status.detail)),
+        );
         reasons
             .extend(self.backend.troubles().into_iter().map(|text| format!("event bus: {text}")));
         if !self.engine.ingest.is_healthy() && !self.backend.watches_itself() {

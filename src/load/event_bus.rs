@@ -223,9 +223,12 @@ impl Loader<'_> {
             self.interop_bus(object, &spec, problems);
             return;
         }
-        for (given, field) in [(spec.start_from.is_some(), "startFrom"), (spec.sensors.is_some(), "sensors")] {
+        for (given, field) in
+            [(spec.start_from.is_some(), "startFrom"), (spec.sensors.is_some(), "sensors")]
+        {
             if given {
-                let message = format!("`{field}` is for a bus of Argo Events, with `interop: argoEvents`");
+                let message =
+                    format!("`{field}` is for a bus of Argo Events, with `interop: argoEvents`");
                 problems.push(Problem::error(codes::EVENT_BUS, at.key(field), message));
             }
         }
