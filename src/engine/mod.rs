@@ -35,6 +35,7 @@ pub mod runs;
 pub mod schedules;
 pub mod source_filters;
 pub mod steering;
+#[cfg(feature = "jetstream")]
 pub(crate) mod take_over;
 pub mod trim;
 mod unreadable;
