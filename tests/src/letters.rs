@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use tripline_event::Cause;
 
 use crate::daemon::{Daemon, Place};
+
+/// How often letters are sent again: nobody can tell of one more whose answer did not come in time.
+const ROUNDS: usize = 5;
 
 /// Sends the dead letters of what nobody can tell again. Returns how many there were; others
 /// must not be there.
@@ -20,13 +24,20 @@ pub async fn resolve_unknown(
     daemon: &Daemon,
     settle: Duration,
 ) -> anyhow::Result<u64> {
-    let letters = daemon.status().await?.dead_letters;
-    let count = letters.values().sum::<u64>();
-    if count > 0 {
+    let mut resolved = 0;
+    for _ in 0..ROUNDS {
+        let letters = daemon.status().await?.dead_letters;
+        let count = letters.values().sum::<u64>();
+        if count == 0 {
+            return Ok(resolved);
+        }
+        let unknown = letters.get(&Cause::Unknown).copied().unwrap_or_default();
+        ensure!(unknown == count, "dead letters: {letters:?}");
         place.text(&["dlq", "retry", "--all", "--cause", "unknown"])?;
         daemon.settled(settle).await?;
+        resolved += count;
     }
     let left = daemon.status().await?.dead_letters;
-    ensure!(left.values().sum::<u64>() == 0, "dead letters: {left:?} of {letters:?}");
-    Ok(count)
+    ensure!(left.values().sum::<u64>() == 0, "dead letters: {left:?}, after {resolved}");
+    Ok(resolved)
 }

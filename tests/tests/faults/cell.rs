@@ -39,8 +39,9 @@ const SLOW: Duration = Duration::from_millis(250);
 const TOO_LATE: Duration = Duration::from_millis(2500);
 /// How far the clock is set: less than a minute, beyond which ticks are not made up.
 const SECONDS_AHEAD: i64 = 40;
-/// The size that no file may grow beyond on a full disk.
-const FULL_AT_BYTES: u64 = 4096;
+/// The size that no file may grow beyond on a full disk. The first two pages of the store, which are
+/// there and only written over, are within it: on a disk that is full they can be written, too.
+const FULL_AT_BYTES: u64 = 8192;
 
 /// What all cells share.
 pub struct Shared {
