@@ -77,12 +77,11 @@ impl Again {
     async fn append_and_offer(&self, actions: Vec<Action>) -> Result<Vec<Appended>, WriteError> {
         for action in &actions {
             let (sensor, hash) = (action.trigger.sensor_name(), &action.definition);
-            match self.definitions.load(&*self.bus, &sensor, hash).await {
-                Err(DefinitionError::Plan(PlanError::Read(error))) => {
-                    return Err(WriteError::Unavailable(error.to_string()));
-                }
-                // Without its definition it becomes a dead letter that says so.
-                Ok(_) | Err(_) => {}
+            // Without its definition it becomes a dead letter that says so.
+            if let Err(DefinitionError::Plan(PlanError::Read(error))) =
+                self.definitions.load(&*self.bus, &sensor, hash).await
+            {
+                return Err(WriteError::Unavailable(error.to_string()));
             }
         }
         let _in_order = self.appending.lock().await;
