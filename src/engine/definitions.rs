@@ -14,8 +14,7 @@ use serde_json::Value;
 use tripline_bus::Bus;
 use tripline_config::{Dialect, Document, FieldPath, Problem, Severity, Stamp};
 use tripline_event::{
-    Action, ActionId, Cause, DeadLetter, DefinitionHash, Event, ObjectName, Timestamp,
-    TriggerName,
+    Action, ActionId, Cause, DeadLetter, DefinitionHash, Event, ObjectName, Timestamp, TriggerName,
 };
 use tripline_schedules::robfig::Cron;
 use tripline_schedules::{duration, zone};

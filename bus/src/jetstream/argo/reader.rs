@@ -252,7 +252,8 @@ fn decode(
     let decoded =
         Message::decode(namespace, sequence, time, &message.subject, id, &message.payload)?;
     let all = headers.into_iter().flat_map(|headers| headers.iter());
-    let all = all.filter_map(|(name, values)| Some((name.to_string(), values.first()?.to_string())));
+    let all =
+        all.filter_map(|(name, values)| Some((name.to_string(), values.first()?.to_string())));
     Ok(Message { headers: all.collect(), ..decoded })
 }
 
