@@ -249,7 +249,7 @@ pub(super) fn differences(now: &Rendered, then: &Rendered, ids_differ: bool) -> 
     found
 }
 
-/// The values of one object that are others in another one: [`MAX_DIFFERENCES`] at most.
+/// The values of one object that are others in another one: `MAX_DIFFERENCES` at most.
 pub fn compared(now: &Value, then: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     compare("", Some(now), Some(then), &mut found);
