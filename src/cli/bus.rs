@@ -32,6 +32,14 @@ pub struct BusArgs {
     /// token, or a token or the seed of an nkey as it is.
     #[arg(long, env = "TRIPLINE_NATS_ACCESS", value_name = "FILE")]
     pub nats_access: Option<PathBuf>,
+    /// Whom one trusts, and what one shows.
+    #[command(flatten)]
+    pub tls: NatsTls,
+}
+
+/// The certificates of a connection to NATS servers.
+#[derive(Args, Clone, Debug, Default)]
+pub struct NatsTls {
     /// A file of PEM certificates: who may have signed the server's.
     #[arg(long, value_name = "FILE")]
     pub nats_ca: Option<PathBuf>,
@@ -41,6 +49,13 @@ pub struct BusArgs {
     /// The key of --nats-cert, in PEM.
     #[arg(long, value_name = "FILE", requires = "nats_cert")]
     pub nats_key: Option<PathBuf>,
+}
+
+impl NatsTls {
+    /// One's own certificate and its key, where they are given: they go together.
+    pub fn identity(&self) -> Option<(PathBuf, PathBuf)> {
+        self.nats_cert.clone().zip(self.nats_key.clone())
+    }
 }
 
 impl BusArgs {
@@ -54,8 +69,8 @@ impl BusArgs {
             replicas: self.nats_replicas,
             max_bytes: self.nats_max_bytes,
             access: self.nats_access.clone(),
-            ca: self.nats_ca.clone(),
-            identity: self.nats_cert.clone().zip(self.nats_key.clone()),
+            ca: self.tls.nats_ca.clone(),
+            identity: self.tls.identity(),
         })
     }
 }

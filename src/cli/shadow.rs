@@ -6,6 +6,7 @@ use clap::Args;
 use jiff::SignedDuration;
 use tripline_event::name::DEFAULT_NAMESPACE;
 
+use super::bus::NatsTls;
 use super::output::Format;
 use super::when::When;
 use super::{CommandError, Exit};
@@ -46,15 +47,9 @@ pub struct ShadowArgs {
     /// `client-auth` of Argo Events' Secret has it, or as for `run`.
     #[arg(long, value_name = "FILE")]
     pub nats_access: Option<PathBuf>,
-    /// A file of PEM certificates: who may have signed the server's.
-    #[arg(long, value_name = "FILE")]
-    pub nats_ca: Option<PathBuf>,
-    /// One's own certificate for the server, in PEM.
-    #[arg(long, value_name = "FILE", requires = "nats_key")]
-    pub nats_cert: Option<PathBuf>,
-    /// The key of --nats-cert, in PEM.
-    #[arg(long, value_name = "FILE", requires = "nats_cert")]
-    pub nats_key: Option<PathBuf>,
+    /// Whom one trusts, and what one shows.
+    #[command(flatten)]
+    pub tls: NatsTls,
     /// Take any certificate of the server's: the one that Argo Events makes is signed by nobody.
     /// Whoever is in between can read and change what is read.
     #[arg(long, conflicts_with = "nats_ca")]
@@ -211,8 +206,8 @@ mod reading {
         let choice = BusChoice {
             nats: Some(args.nats.clone()),
             access: args.nats_access.clone(),
-            ca: args.nats_ca.clone(),
-            identity: args.nats_cert.clone().zip(args.nats_key.clone()),
+            ca: args.tls.nats_ca.clone(),
+            identity: args.tls.identity(),
             ..BusChoice::default()
         };
         let open = jetstream::open_options(&choice, None, None)?;
