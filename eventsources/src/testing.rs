@@ -247,7 +247,7 @@ impl World {
 
     /// Shuts down, which must not take long.
     pub async fn shutdown(&self) {
-        timeout(Duration::from_secs(20), self.sources.shutdown()).await.expect("hangs");
+        timeout(Duration::from_secs(60), self.sources.shutdown()).await.expect("hangs");
     }
 
     /// Applies event sources, each a name and a spec; they must be right.

@@ -15,7 +15,7 @@ use crate::load::{Connection, get};
 use crate::ports::free_port;
 
 /// How long anything may take that takes a moment.
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(60);
 /// How often it is looked whether something has come about.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// The most of its standard error that is kept: the end of it.

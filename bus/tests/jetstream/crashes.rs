@@ -167,7 +167,7 @@ async fn a_silent_server_is_noticed_and_gone_on_with() {
     let begun = std::time::Instant::now();
     let refused = bus.append(Log::Events, vec![with_id("b", "b")]).await;
     assert!(matches!(refused, Err(WriteError::Unavailable(_))), "{refused:?}");
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     let waited = tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap();
     assert!(matches!(waited, Err(ReadError::Unavailable(_))), "{waited:?}");
     let got = bus.get("a").await;

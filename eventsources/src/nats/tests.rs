@@ -17,7 +17,7 @@ use crate::testing::World;
 use crate::{codes, events_in};
 
 /// The longest that a test waits for something.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// One for all tests that leave it alone.
 fn server() -> &'static Server {

@@ -11,7 +11,7 @@ use tripline_testbed::{
 };
 
 /// How long what was killed may take to be gone.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Waits until nobody listens at an address.
 fn is_gone(address: SocketAddr) -> anyhow::Result<()> {

@@ -17,7 +17,7 @@ use super::KafkaTrigger;
 use crate::kinds;
 use crate::messages_testing::{TRACE, TestSecrets, action, rendered, said, send};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Shared by the tests that do not end it.
 static KAFKA: LazyLock<Kafka> = LazyLock::new(|| Kafka::start().unwrap());

@@ -64,7 +64,7 @@ async fn a_message_tells_of_its_action_and_is_a_cloud_event() {
     let id = action().id.to_string();
     let sent = said(send(&trigger, &to("told.builds", "writer", json!({}))).await);
     assert_eq!(sent, format!(r#"Message {{ to: "subject told.builds", id: "{id}" }}"#));
-    let message = timeout(Duration::from_secs(5), heard.next()).await.unwrap().unwrap();
+    let message = timeout(Duration::from_secs(60), heard.next()).await.unwrap().unwrap();
     assert_eq!(message.payload, r#"{"image":"app:7"}"#);
     let headers = message.headers.unwrap();
     for (name, value) in [
@@ -155,7 +155,7 @@ async fn a_server_that_was_away_is_published_to_again() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(Duration::from_secs(20), again).await.unwrap();
+    timeout(Duration::from_secs(60), again).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ use tripline_triggers::workflow::{WorkflowTarget, WorkflowTargets, WorkflowTrigg
 use tripline_triggers::{Attempt, RenderedAction, SecretLookup, Trigger, TriggerError};
 
 /// How long anything may take that takes a moment.
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// Secrets that can be changed.
 #[derive(Default)]
@@ -121,6 +121,16 @@ impl World {
     /// As after a restart: nothing is known but what is in the bus.
     pub fn restart(&mut self, more: Value) {
         self.clusters = Arc::new(clusters(&self.secrets, &self.bus));
+        let targets = Targets(Arc::clone(&self.clusters), None);
+        self.trigger = WorkflowTrigger::routed(Arc::new(targets));
+        self.define(more);
+    }
+
+    /// From now on nothing is stored.
+    pub fn only_try(&mut self, more: Value) {
+        let secrets = Arc::clone(&self.secrets) as _;
+        let clusters = Clusters::dry_run(secrets, Arc::new(SystemClock), true, Vec::new());
+        self.clusters = Arc::new(clusters);
         let targets = Targets(Arc::clone(&self.clusters), None);
         self.trigger = WorkflowTrigger::routed(Arc::new(targets));
         self.define(more);

@@ -18,7 +18,7 @@ use tripline_testbed::Kafka;
 use crate::testing::{World, definitions};
 
 /// The longest that a test waits for something.
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// Shared by the tests that do not end it; each has topics of its own.
 static KAFKA: LazyLock<Kafka> = LazyLock::new(|| Kafka::start().unwrap());
