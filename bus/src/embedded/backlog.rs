@@ -198,19 +198,29 @@ impl Backlog {
         drop(settled);
     }
 
+    /// LMDB did not take what was due, and whether it has it is to be found out. What is not
+    /// durable is not given up yet.
+    pub(super) fn in_doubt(&self, error: heed::Error) -> Arc<heed::Error> {
+        let error = Arc::new(error);
+        self.lock().trouble = Some(Arc::clone(&error));
+        self.changed.notify_all();
+        error
+    }
+
     /// LMDB did not take what was due. What is not durable is given up, and who waits for it
     /// is told; all else is tried again.
-    pub(super) fn failed(&self, error: heed::Error) {
+    pub(super) fn failed(&self, error: Arc<heed::Error>) {
         let mut state = self.lock();
-        let error = state.give_up(error);
+        state.give_up(&error);
         state.trouble = (!state.pending.is_empty()).then_some(error);
         self.changed.notify_all();
     }
 
     /// As [`Self::failed`], and nobody will try again.
-    pub(super) fn abandon(&self, error: heed::Error) {
+    pub(super) fn abandon(&self, error: Arc<heed::Error>) {
         let mut state = self.lock();
-        state.trouble = Some(state.give_up(error));
+        state.give_up(&error);
+        state.trouble = Some(error);
         self.changed.notify_all();
     }
 
@@ -229,16 +239,14 @@ impl State {
     }
 
     /// Drops what is not durable. Its writer waits, so there is nothing behind it.
-    fn give_up(&mut self, error: heed::Error) -> Arc<heed::Error> {
-        let error = Arc::new(error);
+    fn give_up(&mut self, error: &Arc<heed::Error>) {
         if let Some(last) = self.pending.pop_back_if(|pending| !pending.in_journal) {
             self.progress.added -= last.batch.added;
             self.progress.weight -= last.batch.weight();
             self.progress.pushed -= 1;
-            self.refused = Some(Arc::clone(&error));
+            self.refused = Some(Arc::clone(error));
         }
         self.urgent = false;
-        error
     }
 
     fn is_due(&self) -> bool {

@@ -68,7 +68,9 @@ fn copy(store: &Store, to: &Path) -> Result<u64, BackupError> {
     let incomplete = PathBuf::from(name);
     let write = || -> heed::Result<u64> {
         let mut file = private_file().truncate(true).open(&incomplete)?;
-        store.env.copy_to_file(&mut file, CompactionOption::Enabled)?;
+        let held = store.current.hold();
+        held.opened()?.env.copy_to_file(&mut file, CompactionOption::Enabled)?;
+        drop(held);
         file.sync_all()?;
         std::fs::rename(&incomplete, to)?;
         sync_directory(&parent(to))?;

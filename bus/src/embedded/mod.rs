@@ -19,6 +19,7 @@ mod applier;
 mod backlog;
 mod backup;
 mod changes;
+mod current;
 mod dedup;
 mod directory;
 mod draft;
@@ -43,13 +44,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use heed::{Env, MdbError, RoTxn, WithoutTls};
+use heed::{MdbError, RoTxn};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tripline_event::Position;
 
 use self::applier::Applier;
 use self::backlog::Backlog;
 pub use self::backup::{BackupError, restore};
+use self::current::{Current, Opened};
 use self::directory::Directory;
 pub use self::directory::FORMAT_VERSION;
 use self::environment::Environment;
@@ -59,7 +61,7 @@ pub use self::quota::{Allowance, Quota, QuotaError};
 use self::recovery::recover;
 use self::request::{Reply, Request, Task};
 use self::room::RESERVE_BYTES;
-use self::tables::{Ledger, Tables, copy_together, damaged, decode_u64};
+use self::tables::{Ledger, Table, Tables, copy_together, damaged, decode_u64};
 use self::tail::Tail;
 use self::writer::{Ends, MAX_REQUESTS, Writer};
 use crate::limits::{batch_bytes, check_key, check_position, check_value};
@@ -219,8 +221,7 @@ pub struct EmbeddedBus {
 
 /// What is open. The environment is closed before the directory is let go.
 struct Store {
-    env: Env<WithoutTls>,
-    tables: Tables,
+    current: Current,
     /// How much it may take before it refuses new events.
     max_bytes: u64,
     /// Held for moments only, but by the writer, which is the only one to change it.
@@ -322,9 +323,10 @@ impl Store {
         ledger: Ledger,
         mark: Option<Mark>,
     ) -> Self {
-        let Environment { env, tables, .. } = environment;
+        let map_bytes = max_bytes.saturating_add(RESERVE_BYTES);
+        let current = Current::new(directory.path.clone(), map_bytes, environment);
         let tail = RwLock::new(Tail::behind(ledger));
-        Self { env, tables, max_bytes, tail, backlog: Backlog::new(ledger, mark), directory }
+        Self { current, max_bytes, tail, backlog: Backlog::new(ledger, mark), directory }
     }
 
     fn tail(&self) -> RwLockReadGuard<'_, Tail> {
@@ -345,9 +347,11 @@ impl Store {
     ) -> Result<T, ReadError> {
         let tail = self.tail();
         let recent = recent(&tail);
-        let txn = self.env.read_txn().map_err(read_error)?;
+        let held = self.current.hold();
+        let Opened { env, tables } = held.opened().map_err(read_error)?;
+        let txn = env.read_txn().map_err(read_error)?;
         drop(tail);
-        look(recent, &self.tables, &txn).map_err(read_error)
+        look(recent, tables, &txn).map_err(read_error)
     }
 
     fn records(&self, log: Log, from: Position, max: usize) -> Result<Vec<Stored>, ReadError> {
@@ -366,44 +370,16 @@ impl Store {
             return Ok(taken.zip(first..).map(|(record, at)| stored(record, at)).collect());
         }
         let recent: Vec<_> = recent.take(max).collect();
-        let txn = self.env.read_txn().map_err(read_error)?;
+        let held = self.current.hold();
+        let Opened { env, tables } = held.opened().map_err(read_error)?;
+        let txn = env.read_txn().map_err(read_error)?;
         drop(tail);
-        let there = self.tables.log(&txn, log).map_err(read_error)?;
+        let there = tables.log(&txn, log).map_err(read_error)?;
         check_position(from, there.extent())?;
-        let older = self.older(&txn, log, first..settled, &mut page).map_err(read_error)?;
+        let table = &tables.logs[log.index()];
+        let older = older(table, &txn, first..settled, &mut page).map_err(read_error)?;
         let recent = recent.into_iter().take_while(|record| page.takes(record.len()));
         Ok(older.into_iter().chain(recent).zip(first..).map(|(r, at)| stored(r, at)).collect())
-    }
-
-    /// The records that LMDB has, as many as fit.
-    fn older(
-        &self,
-        txn: &RoTxn,
-        log: Log,
-        sequences: Range<u64>,
-        page: &mut Page,
-    ) -> heed::Result<Vec<Bytes>> {
-        let left = usize::try_from(sequences.end - sequences.start).unwrap_or(usize::MAX);
-        let mut records: Vec<&[u8]> = Vec::with_capacity(page.left.min(left).min(READ_CAPACITY));
-        let (start, end) = (sequences.start.to_be_bytes(), sequences.end.to_be_bytes());
-        let range = (Included(start.as_slice()), Excluded(end.as_slice()));
-        for (entry, expected) in self.tables.logs[log.index()].range(txn, &range)?.zip(sequences) {
-            let (sequence, record) = entry?;
-            if decode_u64(sequence)? != expected {
-                return Err(damaged("a log has a gap"));
-            }
-            if !page.takes(record.len()) {
-                break;
-            }
-            records.push(record);
-        }
-        if records.is_empty() {
-            return Err(damaged("a log ends before its end"));
-        }
-        if records.len() < left && !page.is_full {
-            return Err(damaged("a log ends before its end"));
-        }
-        Ok(copy_together(&records).collect())
     }
 
     fn extent(&self, log: Log) -> Extent {
@@ -434,9 +410,11 @@ impl Store {
     /// become with what the disk has now.
     fn fill(&self) -> Result<Fill, ReadError> {
         let pending = self.backlog.progress().added;
-        let txn = self.env.read_txn().map_err(read_error)?;
-        let pages = self.tables.pages(&txn).map_err(read_error)? as u64;
-        let used = pages * u64::from(self.env.stat().page_size) + pending;
+        let held = self.current.hold();
+        let Opened { env, tables } = held.opened().map_err(read_error)?;
+        let txn = env.read_txn().map_err(read_error)?;
+        let pages = tables.pages(&txn).map_err(read_error)? as u64;
+        let used = pages * u64::from(env.stat().page_size) + pending;
         let path = &self.directory.path;
         let free = quota::free(path).map_err(|error| ReadError::Unavailable(error.to_string()))?;
         let reachable = (quota::allocated(path) + free).saturating_sub(RESERVE_BYTES);
@@ -466,6 +444,36 @@ impl Store {
             |recent, tables, txn| merged_keys(tables, txn, prefix, start, recent, max),
         )
     }
+}
+
+/// The records of a log that LMDB has, as many as fit.
+fn older(
+    table: &Table,
+    txn: &RoTxn,
+    sequences: Range<u64>,
+    page: &mut Page,
+) -> heed::Result<Vec<Bytes>> {
+    let left = usize::try_from(sequences.end - sequences.start).unwrap_or(usize::MAX);
+    let mut records: Vec<&[u8]> = Vec::with_capacity(page.left.min(left).min(READ_CAPACITY));
+    let (start, end) = (sequences.start.to_be_bytes(), sequences.end.to_be_bytes());
+    let range = (Included(start.as_slice()), Excluded(end.as_slice()));
+    for (entry, expected) in table.range(txn, &range)?.zip(sequences) {
+        let (sequence, record) = entry?;
+        if decode_u64(sequence)? != expected {
+            return Err(damaged("a log has a gap"));
+        }
+        if !page.takes(record.len()) {
+            break;
+        }
+        records.push(record);
+    }
+    if records.is_empty() {
+        return Err(damaged("a log ends before its end"));
+    }
+    if records.len() < left && !page.is_full {
+        return Err(damaged("a log ends before its end"));
+    }
+    Ok(copy_together(&records).collect())
 }
 
 /// What still fits into an answer.
@@ -534,9 +542,10 @@ fn merged_keys(
 fn read_error(error: heed::Error) -> ReadError {
     match error {
         heed::Error::Io(error) => ReadError::Unavailable(error.to_string()),
-        heed::Error::Mdb(error @ (MdbError::ReadersFull | MdbError::Other(_))) => {
-            ReadError::Unavailable(error.to_string())
-        }
+        // What LMDB has given up is opened again.
+        heed::Error::Mdb(
+            error @ (MdbError::ReadersFull | MdbError::Panic | MdbError::Other(_)),
+        ) => ReadError::Unavailable(error.to_string()),
         error => ReadError::Damaged(error.to_string()),
     }
 }

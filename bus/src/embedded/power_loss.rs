@@ -291,7 +291,8 @@ impl Life {
 
     /// LMDB's file as it is.
     fn pages(&self) -> Vec<u8> {
-        let pages = self.store.env.info().last_page_number + 1;
+        let held = self.store.current.hold();
+        let pages = held.opened().unwrap().env.info().last_page_number + 1;
         let file = fs::File::open(self.store.directory.path.join("data.mdb")).unwrap();
         let mut content = Vec::new();
         file.take((pages * PAGE_BYTES) as u64).read_to_end(&mut content).unwrap();

@@ -13,7 +13,7 @@ use heed::{Env, RoTxn, WithoutTls};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
-use super::tables::Tables;
+use super::current::Opened;
 use crate::{Log, WriteError};
 
 /// What is left to trimming, and to removing keys.
@@ -28,7 +28,6 @@ pub(super) const RESERVE_BYTES: u64 = TRIM_RESERVE_BYTES + CONSEQUENCE_RESERVE_B
 
 /// The file that the room is in.
 pub(super) struct Volume {
-    env: Env<WithoutTls>,
     file: File,
     page_bytes: u64,
     /// How large the file may become.
@@ -73,21 +72,21 @@ impl Volume {
         let limit = env.info().map_size as u64;
         let page_bytes = u64::from(env.stat().page_size);
         let file = env.try_clone_inner_file()?;
-        Ok(Self { env: env.clone(), file, page_bytes, limit, allocated: 0 })
+        Ok(Self { file, page_bytes, limit, allocated: 0 })
     }
 
     /// The room for a group that needs about `wanted` bytes, when what waits to be brought into LMDB
     /// needs about `pending`.
     pub(super) fn room(
         &mut self,
+        opened: &Opened,
         txn: &RoTxn,
-        tables: &Tables,
         pending: u64,
         wanted: u64,
     ) -> heed::Result<Room> {
-        let end = (self.env.info().last_page_number as u64 + 1) * self.page_bytes;
+        let end = (opened.env.info().last_page_number as u64 + 1) * self.page_bytes;
         self.grow(end + pending + wanted + RESERVE_BYTES)?;
-        let used = tables.pages(txn)? as u64 * self.page_bytes + pending;
+        let used = opened.tables.pages(txn)? as u64 * self.page_bytes + pending;
         Ok(Room { free: self.allocated.saturating_sub(used), limit: self.limit })
     }
 

@@ -257,6 +257,15 @@ impl Bench {
         self.store.backlog.progress().pushed - before
     }
 
+    /// Changes LMDB past the store.
+    fn change(&self, change: impl FnOnce(&Tables, &mut heed::RwTxn) -> heed::Result<()>) {
+        let held = self.store.current.hold();
+        let Opened { env, tables } = held.opened().unwrap();
+        let mut txn = env.write_txn().unwrap();
+        change(tables, &mut txn).unwrap();
+        txn.commit().unwrap();
+    }
+
     /// Brings LMDB up to date.
     fn settle(&mut self) {
         while self.store.backlog.progress().added > 0 {
@@ -313,9 +322,7 @@ fn a_request_that_breaks_its_transaction_is_refused_alone() {
     // A gap, which is found when the log is trimmed. The tail lets go what LMDB has with the next write.
     let (next, _) = put("next", Revision::ABSENT);
     bench.write(vec![next]);
-    let mut txn = bench.store.env.write_txn().unwrap();
-    bench.store.tables.logs[0].delete(&mut txn, &5_u64.to_be_bytes()).unwrap();
-    txn.commit().unwrap();
+    bench.change(|tables, txn| tables.logs[0].delete(txn, &5_u64.to_be_bytes()).map(drop));
     let (before, mut before_answer) = append(Log::Events, with_id("a"));
     let (breaks, mut breaks_answer) = trim(Log::Events, end);
     let (after, mut after_answer) = put("k", Revision::ABSENT);
@@ -441,9 +448,7 @@ fn a_dedup_id_of_a_draft_that_was_given_up_is_not_known() {
     bench.write(vec![filled]);
     let end = answer.try_recv().unwrap().unwrap()[9].position;
     bench.settle();
-    let mut txn = bench.store.env.write_txn().unwrap();
-    bench.store.tables.logs[2].delete(&mut txn, &5_u64.to_be_bytes()).unwrap();
-    txn.commit().unwrap();
+    bench.change(|tables, txn| tables.logs[2].delete(txn, &5_u64.to_be_bytes()).map(drop));
     let (first, mut first_answer) = append(Log::Events, with_id("a"));
     let (next, _) = append(Log::Outcomes, records(1, 1));
     bench.write(vec![next]);
@@ -474,8 +479,9 @@ async fn a_trimmed_store_keeps_no_dedup_ids() {
     bus.trim(Log::Events, next(&bus, Log::Events).await).await.unwrap();
     drop(bus);
     let bus = open(dir.path());
-    let txn = bus.store.env.read_txn().unwrap();
-    assert_eq!(bus.store.tables.ids[0].len(&txn).unwrap(), 0);
+    let held = bus.store.current.hold();
+    let Opened { env, tables } = held.opened().unwrap();
+    assert_eq!(tables.ids[0].len(&env.read_txn().unwrap()).unwrap(), 0);
 }
 
 /// `tests/fixtures/format-1.mdb` was written by a build that knew format 1: records 1 to 20 of
@@ -542,9 +548,7 @@ fn what_lmdb_does_not_take_is_kept_in_the_journal_while_that_has_room() {
     let mut bench = bench();
     // A record where the next one belongs: LMDB refuses to append another one.
     let stray = 1_u64.to_be_bytes();
-    let mut txn = bench.store.env.write_txn().unwrap();
-    bench.store.tables.logs[0].put(&mut txn, &stray, b"stray").unwrap();
-    txn.commit().unwrap();
+    bench.change(|tables, txn| tables.logs[0].put(txn, &stray, b"stray"));
     let mut taken = 0;
     let refused = loop {
         let (task, mut answer) = append(Log::Events, records(1, 100_000));
@@ -564,9 +568,7 @@ fn what_lmdb_does_not_take_is_kept_in_the_journal_while_that_has_room() {
     let origin = bench.store.extent(Log::Events).first;
     let count = |bench: &Bench| bench.store.records(Log::Events, origin, 100).unwrap().len() as u64;
     assert_eq!(count(&bench), taken);
-    let mut txn = bench.store.env.write_txn().unwrap();
-    bench.store.tables.logs[0].delete(&mut txn, &stray).unwrap();
-    txn.commit().unwrap();
+    bench.change(|tables, txn| tables.logs[0].delete(txn, &stray).map(drop));
     bench.settle();
     assert_eq!(bench.store.backlog.trouble(), None);
     let (task, mut answer) = append(Log::Events, records(1, 100_000));
@@ -600,3 +602,5 @@ async fn restore_over_a_journal_that_is_not_empty(file: &Path, data: &Path, bus:
     assert_eq!(next(&bus, Log::Events).await.sequence, 21);
     assert!(!bus.append(Log::Events, with_id("not in the backup")).await.unwrap()[0].duplicate);
 }
+
+mod reopening;

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use super::Store;
 use super::backlog::{MAX_WEIGHT_BYTES, Pending, Progress};
 use super::changes::Batch;
+use super::current::Opened;
 use super::dedup::Dedup;
 use super::draft::Draft;
 use super::journal::{Frame, Journal, JournalFile};
@@ -59,11 +60,14 @@ impl<F: JournalFile> Writer<F> {
         journal: Option<Journal<F>>,
         dedup_records: usize,
     ) -> heed::Result<Self> {
-        let volume = Volume::new(&store.env)?;
-        let txn = store.env.read_txn()?;
         let logs = store.tail().ledger.logs;
-        let dedup = Dedup::load(&txn, &store.tables, &logs, dedup_records)?;
+        let held = store.current.hold();
+        let Opened { env, tables } = held.opened()?;
+        let volume = Volume::new(env)?;
+        let txn = env.read_txn()?;
+        let dedup = Dedup::load(&txn, tables, &logs, dedup_records)?;
         drop(txn);
+        drop(held);
         let (frame, condition) = (Frame::default(), Condition::Well);
         Ok(Self { store, ends, volume, dedup, journal, frame, condition })
     }
@@ -129,11 +133,12 @@ impl<F: JournalFile> Writer<F> {
     fn draft(&mut self, group: &mut [Request]) -> Result<Option<(Batch, Tail)>, WriteError> {
         let wanted = group.iter().map(|request| request.task.wanted()).sum();
         let pending = on_pages(self.store.backlog.progress().added);
-        let (tail, tables) = (self.store.tail(), &self.store.tables);
+        let (tail, held) = (self.store.tail(), self.store.current.hold());
         let decide = || {
-            let txn = self.store.env.read_txn()?;
-            let room = self.volume.room(&txn, tables, pending, wanted)?;
-            let mut draft = Draft::new(tables, &txn, &tail, room, &mut self.dedup);
+            let opened = held.opened()?;
+            let txn = opened.env.read_txn()?;
+            let room = self.volume.room(opened, &txn, pending, wanted)?;
+            let mut draft = Draft::new(&opened.tables, &txn, &tail, room, &mut self.dedup);
             for request in group {
                 request.task.draft(&mut draft)?;
             }
