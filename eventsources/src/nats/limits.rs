@@ -3,21 +3,24 @@
 use std::time::Duration;
 
 /// Messages that are held of a consumer of JetStream at a time: received, and not yet on the
-/// event bus.
-pub const HELD: usize = 2000;
+/// event bus. Fewer than the client keeps ([`CORE_BUFFER`]): what was asked for is never dropped.
+pub const HELD: usize = 6000;
 /// Messages that are held of core NATS at a time.
 pub const CORE_HELD: usize = 20_000;
-/// Bytes of messages that are held at a time. What one request may bring comes on top.
+/// Bytes of messages that are held at a time. What requests that are under way bring comes on top.
 pub const HELD_BYTES: usize = 64 * 1024 * 1024;
 /// Messages that the client keeps of core NATS before it drops some: nobody can tell the server
 /// to wait.
 pub const CORE_BUFFER: usize = 8192;
 /// Messages that one append takes at most, and their bytes.
-pub const APPEND: usize = 1000;
+pub const APPEND: usize = 2000;
 /// See [`APPEND`].
-pub const APPEND_BYTES: usize = 2 * 1024 * 1024;
-/// Messages that one request asks a consumer for at most.
-pub const REQUEST: usize = 1000;
+pub const APPEND_BYTES: usize = 4 * 1024 * 1024;
+/// Messages that one request asks a consumer for at most. Twice as many may be asked for at a time:
+/// the server has another request to answer before one has ended.
+pub const REQUEST: usize = 2000;
+/// Bytes that one request brings at most, or one message.
+pub const REQUEST_BYTES: usize = 8 * 1024 * 1024;
 /// How long a request for messages waits at the server.
 pub const REQUEST_EXPIRES: Duration = Duration::from_secs(30);
 /// How often the server says that a request still waits.

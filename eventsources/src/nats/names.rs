@@ -44,6 +44,19 @@ pub fn default_consumer(key: &EventKey) -> String {
     name
 }
 
+/// The place in its stream of a message that is acknowledged at `reply`:
+/// `$JS.ACK.STREAM.CONSUMER.DELIVERED.SEQUENCE…`, from newer servers with the domain and the account
+/// before the stream (ADR-15 of NATS).
+pub fn stream_sequence(reply: &str) -> Option<u64> {
+    let tokens = reply.strip_prefix("$JS.ACK.")?;
+    let place = match tokens.split('.').count() {
+        7 => 3,
+        9.. => 5,
+        _ => return None,
+    };
+    tokens.split('.').nth(place)?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +68,21 @@ mod tests {
         }
         for bad in ["", ".", "a.", ".a", "a..b", "a b", "a*", ">.a", "a.>.b", "a\r\n"] {
             assert!(!is_subject(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_place_in_the_stream_stands_where_a_message_is_acknowledged() {
+        for (reply, expected) in [
+            ("$JS.ACK.builds.c.3.100.7.1700000000000000000.42", Some(100)),
+            ("$JS.ACK._.h4sh.builds.c.3.100.7.1700000000000000000.42", Some(100)),
+            ("$JS.ACK.hub.h4sh.builds.c.3.100.7.1700000000000000000.42.t.more", Some(100)),
+            ("$JS.ACK.builds.c.3.100.7.42", None),
+            ("$JS.ACK.hub.builds.c.3.100.7.1700000000000000000.42", None),
+            ("$JS.ACK.builds.c.3.x.7.1700000000000000000.42", None),
+            ("_INBOX.a.1", None),
+        ] {
+            assert_eq!(stream_sequence(reply), expected, "{reply}");
         }
     }
 

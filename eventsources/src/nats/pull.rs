@@ -1,17 +1,17 @@
 //! Asks a pull consumer for messages: never for more than there is room for.
 
 use async_nats::jetstream::consumer::pull::BatchConfig;
-use async_nats::jetstream::{self, Context};
-use async_nats::{Message as Received, Subject, Subscriber};
+use async_nats::{Client, Message as Received, Subject, Subscriber};
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
 use super::consumer::Consumer;
-use super::limits::{HEARTBEAT, REQUEST, REQUEST_EXPIRES, SILENCE};
+use super::limits::{HEARTBEAT, REQUEST, REQUEST_BYTES, REQUEST_EXPIRES, SILENCE};
+use super::names::stream_sequence;
 
 /// The requests to one consumer, and what they bring.
 pub struct Pull {
-    pub context: Context,
+    client: Client,
     subscriber: Subscriber,
     inbox: String,
     next: Subject,
@@ -36,14 +36,13 @@ impl Pull {
     ///
     /// # Errors
     /// The connection is closed.
-    pub async fn open(context: Context, consumer: &Consumer) -> Result<Self, String> {
-        let client = context.client();
+    pub async fn open(client: Client, consumer: &Consumer) -> Result<Self, String> {
         let inbox = client.new_inbox();
         let subscriber = client.subscribe(format!("{inbox}.*")).await;
         let subscriber = subscriber.map_err(|error| error.to_string())?;
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", consumer.stream, consumer.name);
         Ok(Self {
-            context,
+            client,
             subscriber,
             inbox,
             next: next.into(),
@@ -60,28 +59,27 @@ impl Pull {
     /// # Errors
     /// The connection is closed.
     pub async fn ask(&mut self, messages: usize, bytes: usize) -> Result<(), String> {
-        let wanted = messages.min(self.most);
+        let wanted = messages.min(2 * self.most);
         if wanted == 0 || self.outstanding * 2 > wanted {
             return Ok(());
         }
         if self.outstanding == 0 {
             self.heard = Instant::now();
         }
-        let client = self.context.client();
         // The largest message, its headers and its subject.
-        let largest = client.server_info().max_payload.saturating_add(64 * 1024);
-        let batch = wanted - self.outstanding;
+        let largest = self.client.server_info().max_payload.saturating_add(64 * 1024);
+        let batch = self.most.min(wanted - self.outstanding);
         let request = BatchConfig {
             batch,
             expires: Some(REQUEST_EXPIRES),
             idle_heartbeat: HEARTBEAT,
-            max_bytes: bytes.max(largest),
+            max_bytes: bytes.min(REQUEST_BYTES).max(largest),
             ..BatchConfig::default()
         };
         let request = serde_json::to_vec(&request).map_err(|error| error.to_string())?;
         self.requests += 1;
         let reply = format!("{}.{}", self.inbox, self.requests);
-        let sent = client.publish_with_reply(self.next.clone(), reply, request.into()).await;
+        let sent = self.client.publish_with_reply(self.next.clone(), reply, request.into()).await;
         sent.map_err(|error| error.to_string())?;
         self.outstanding += batch;
         Ok(())
@@ -126,10 +124,9 @@ impl Pull {
         self.heard = Instant::now();
         let Some(status) = received.status.filter(|status| status.as_u16() != 200) else {
             self.outstanding = self.outstanding.saturating_sub(1);
-            let message = jetstream::Message { message: received, context: self.context.clone() };
-            let info = message.info().map_err(|error| error.to_string())?;
-            let sequence = info.stream_sequence;
-            return Ok(Came::Message(message.message, sequence));
+            let sequence = received.reply.as_deref().and_then(stream_sequence);
+            let sequence = sequence.ok_or("a message came that is none of a consumer")?;
+            return Ok(Came::Message(received, sequence));
         };
         let said = received.description.clone().unwrap_or_default();
         let pending = received.headers.as_ref().and_then(|headers| {

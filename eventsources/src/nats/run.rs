@@ -8,6 +8,7 @@ use async_nats::jetstream::AckKind;
 use async_nats::{Message as Received, Subject, Subscriber};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 use tripline_event::EventId;
 
 use super::config::Nats;
@@ -84,7 +85,7 @@ async fn open(
                 "takes messages of consumer `{}` of stream `{}` at {}",
                 consumer.name, consumer.stream, connection.shown
             );
-            let pull = Pull::open(context, &consumer).await?;
+            let pull = Pull::open(connection.client.clone(), &consumer).await?;
             (Intake::JetStream(Box::new(pull), consumer), well)
         }
         None => {
@@ -150,8 +151,20 @@ struct Session<'a> {
     bytes: usize,
 }
 
-/// What is being put on the event bus: `None`, where it was abandoned.
-type UnderWay = BoxFuture<'static, Option<Vec<Fate>>>;
+/// What is being put on the event bus, beside everything else.
+struct UnderWay(AbortOnDropHandle<Option<Vec<Fate>>>);
+
+impl UnderWay {
+    /// What has become of it; `None`, where it was abandoned.
+    async fn end(&mut self) -> Option<Vec<Fate>> {
+        match (&mut self.0).await {
+            Ok(fates) => fates,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The program ends.
+            Err(_) => None,
+        }
+    }
+}
 
 impl Session<'_> {
     async fn until_ended(&mut self, under_way: &mut Option<UnderWay>) -> Result<Ended, String> {
@@ -172,7 +185,7 @@ impl Session<'_> {
             }
             let answered = async {
                 match under_way {
-                    Some(under_way) => under_way.await,
+                    Some(under_way) => under_way.end().await,
                     None => std::future::pending().await,
                 }
             };
@@ -183,7 +196,9 @@ impl Session<'_> {
                     *under_way = None;
                     // It was abandoned: the source is to stop.
                     let Some(fates) = fates else { return Ok(Ended::Stopped) };
-                    self.taken(&fates).await?;
+                    let taken = self.taken(fates);
+                    *under_way = self.begin();
+                    self.acknowledge(taken).await?;
                 }
                 why = connection.broken() => return Err(why),
                 received = receive(&mut self.intake), if room > 0 => self.arrived(received?)?,
@@ -222,7 +237,8 @@ impl Session<'_> {
         };
         let offers = self.held.iter().take(APPEND).take_while(fits);
         let offers = offers.map(|held| Arc::clone(&held.offer)).collect();
-        Some(Box::pin(self.deliverer.clone().deliver(offers)))
+        let delivered = tokio::spawn(self.deliverer.clone().deliver(offers));
+        Some(UnderWay(AbortOnDropHandle::new(delivered)))
     }
 
     fn arrived(&mut self, first: Option<(Received, Option<u64>)>) -> Result<(), String> {
@@ -266,26 +282,32 @@ impl Session<'_> {
         self.held.push_back(Held { offer, bytes, place });
     }
 
-    /// The first messages are on the event bus.
-    async fn taken(&mut self, fates: &[Fate]) -> Result<(), String> {
-        let client = &self.connection.client;
-        for fate in fates {
-            let Some(held) = self.held.pop_front() else { break };
-            self.bytes -= held.bytes;
-            let Some((reply, sequence)) = held.place else { continue };
+    /// The first messages are on the event bus, and no longer held.
+    fn taken(&mut self, fates: Vec<Fate>) -> Vec<(Held, Fate)> {
+        let count = fates.len().min(self.held.len());
+        let taken: Vec<_> = self.held.drain(..count).zip(fates).collect();
+        self.bytes -= taken.iter().map(|(held, _)| held.bytes).sum::<usize>();
+        taken
+    }
+
+    /// Tells the server that messages are done with.
+    async fn acknowledge(&self, taken: Vec<(Held, Fate)>) -> Result<(), String> {
+        if let (Some(jet_stream), Intake::JetStream(_, consumer)) =
+            (&self.nats.jet_stream, &self.intake)
+        {
+            let sequences = taken.iter().filter_map(|(held, _)| Some(held.place.as_ref()?.1));
+            let mut done = jet_stream.done.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = done.filter(|(made, _)| *made == consumer.made).map(|(_, before)| before);
+            *done = sequences.chain(before).max().map(|latest| (consumer.made, latest));
+        }
+        for (held, fate) in taken {
+            let Some((reply, _)) = held.place else { continue };
             let kind = match fate {
                 Fate::Event => AckKind::Ack,
                 Fate::Letter => AckKind::Term,
             };
-            if let (Some(jet_stream), Intake::JetStream(_, consumer)) =
-                (&self.nats.jet_stream, &self.intake)
-            {
-                let mut done = jet_stream.done.lock().unwrap_or_else(PoisonError::into_inner);
-                let before = done.filter(|(made, _)| *made == consumer.made);
-                let latest = before.map_or(0, |(_, before)| before).max(sequence);
-                *done = Some((consumer.made, latest));
-            }
-            client.publish(reply, kind.into()).await.map_err(|error| error.to_string())?;
+            let sent = self.connection.client.publish(reply, kind.into()).await;
+            sent.map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -323,10 +345,11 @@ impl Session<'_> {
             }
             rest.into_iter().for_each(|message| self.hold(message, None));
         }
-        while let Some(next) = under_way.take().or_else(|| self.begin()) {
-            let Some(fates) = next.await else { break };
+        while let Some(mut next) = under_way.take().or_else(|| self.begin()) {
+            let Some(fates) = next.end().await else { break };
+            let taken = self.taken(fates);
             // An acknowledgement that cannot be sent: the message comes again, and is known.
-            let _sent = self.taken(&fates).await;
+            let _sent = self.acknowledge(taken).await;
         }
         let client = &self.connection.client;
         for (reply, _) in self.held.iter().filter_map(|held| held.place.as_ref()) {
