@@ -99,12 +99,13 @@ impl Programs for Binary {
     }
 
     fn render(&self, args: &RenderArgs) -> anyhow::Result<render::Outcome> {
-        render::render(&render::Order {
+        let order = render::Order {
             inputs: inputs(&args.paths)?,
             sensor: args.sensor.clone(),
             trigger: args.trigger.clone(),
             events: args.read_events()?,
-        })
+        };
+        if args.server_dry_run { dry_run(&order, args) } else { render::render(&order) }
     }
 
     fn explain(&self, args: &ExplainArgs) -> anyhow::Result<crate::explain::Explanation> {
@@ -124,6 +125,25 @@ impl Programs for Binary {
         }
         Ok(graph::config(&configuration))
     }
+}
+
+#[cfg(feature = "kubernetes")]
+fn dry_run(order: &render::Order, args: &RenderArgs) -> anyhow::Result<render::Outcome> {
+    let mut options = Options::new(Vec::new(), PathBuf::new());
+    options.secrets_folder.clone_from(&args.secrets);
+    options.secrets_from_environment = args.secrets_from_env;
+    let targets = TargetChoice {
+        context: args.context.clone(),
+        default: args.target.clone(),
+        no_impersonation: args.no_impersonation,
+    };
+    let server = render::dry_run::Server { targets, secrets: crate::daemon::secrets(&options) };
+    runtime()?.block_on(render::dry_run::render(order, server))
+}
+
+#[cfg(not(feature = "kubernetes"))]
+fn dry_run(_: &render::Order, _: &RenderArgs) -> anyhow::Result<render::Outcome> {
+    anyhow::bail!("this build knows no clusters: it was built without the feature `kubernetes`")
 }
 
 fn coloured() -> bool {

@@ -3,6 +3,9 @@
 //! The events go through the evaluator and the renderer of the daemon: names, labels and
 //! parameters are those of a real firing by the same events.
 
+#[cfg(feature = "kubernetes")]
+pub mod dry_run;
+
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
@@ -12,15 +15,17 @@ use serde_json::{Value, json};
 use tripline_config::Input;
 use tripline_event::event::{JSON, Links};
 use tripline_event::{
-    Action, Clock, CorrelationId, Event, EventId, EventKey, EventsRecord, Position, SystemClock,
+    Action, Cause, Clock, CorrelationId, Event, EventId, EventKey, EventsRecord, Position,
+    SystemClock,
 };
 use tripline_sensors::evaluator::{Evaluator, Plan, Sensor, State};
 use tripline_triggers::RenderedAction;
 use tripline_triggers::executor::Renderer as _;
 use tripline_triggers::workflow::Submission;
 
+use crate::daemon::targets::{self, TargetChoice};
 use crate::engine::definitions::{CompiledSensor, Definitions};
-use crate::load;
+use crate::load::{self, Configuration};
 use crate::verdicts::Notes;
 
 /// What is to be rendered.
@@ -51,6 +56,55 @@ pub struct Rendered {
     /// The object; or, for kinds that create none, their configuration with parameters
     /// applied, and the payload.
     pub object: Value,
+    /// What an API server has said of it, where one was asked.
+    #[serde(rename = "serverDryRun", skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerAnswer>,
+}
+
+/// What an API server says of an object that it was asked to try.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ServerAnswer {
+    /// In a word.
+    pub verdict: Verdict,
+    /// What kind of refusal it is: the cause that the dead letter would have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// In full, with what is to be done.
+    pub said: String,
+}
+
+/// What an API server says of an object, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// It would be done.
+    Accepted,
+    /// It would be a dead letter.
+    Refused,
+    /// It would be tried again: the server is away, busy, or asks to wait.
+    NotNow,
+    /// The action goes to no cluster, so there is no server to ask.
+    NoCluster,
+    /// The trigger does nothing in clusters.
+    NotTried,
+}
+
+impl Verdict {
+    /// Whether there is nothing to be changed.
+    pub const fn is_good(self) -> bool {
+        matches!(self, Self::Accepted | Self::NotTried)
+    }
+
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::NotNow => "not now",
+            Self::NoCluster => "no cluster",
+            Self::NotTried => "not tried",
+        }
+    }
 }
 
 /// What comes of an [`Order`].
@@ -67,8 +121,30 @@ pub struct Outcome {
 /// # Errors
 /// The sensor is refused or not there, an event cannot be read, or a parameter fails.
 pub fn render(order: &Order) -> anyhow::Result<Outcome> {
+    let Fired { firings, notes, .. } = fire(order, None)?;
+    let rendered = firings.iter().map(|(rendered, _)| shown(rendered));
+    Ok(Outcome { rendered: rendered.collect::<anyhow::Result<_>>()?, notes })
+}
+
+/// What fires.
+struct Fired {
+    /// What is carried out, with the events that fired it, in the order of decision.
+    firings: Vec<(RenderedAction, Vec<Arc<Event>>)>,
+    /// Why something does not fire.
+    notes: Vec<String>,
+    /// What the files hold.
+    #[cfg_attr(not(feature = "kubernetes"), expect(dead_code, reason = "there are no clusters"))]
+    configuration: Configuration,
+}
+
+/// Decides and renders. Where `choice` is given, actions are bound to targets as in the daemon.
+fn fire(order: &Order, choice: Option<&TargetChoice>) -> anyhow::Result<Fired> {
     let definitions = Definitions::default();
-    let compiled = sensor(order, &definitions)?;
+    let configuration = load::load(&order.inputs, &definitions);
+    if let Some(choice) = choice {
+        definitions.set_routes(targets::routes(choice, &configuration));
+    }
+    let compiled = sensor(order, &configuration)?;
     let sensor = &compiled.sensor;
     if let Some(trigger) = &order.trigger {
         let known: Vec<&str> = sensor.triggers.iter().map(|of| of.name.trigger.as_str()).collect();
@@ -85,8 +161,9 @@ pub fn render(order: &Order) -> anyhow::Result<Outcome> {
         .map(|(dependency, text)| event(sensor, dependency.as_deref(), text))
         .collect::<anyhow::Result<Vec<_>>>()?;
     ensure!(!events.is_empty(), "an event is needed: --event FILE, or --event DEPENDENCY=FILE");
-    let (actions, mut outcome) = decide(sensor, &events);
-    for action in actions {
+    let (actions, notes) = decide(sensor, &events);
+    let mut firings = Vec::new();
+    for mut action in actions {
         if order.trigger.as_ref().is_some_and(|trigger| *trigger != action.trigger.trigger) {
             continue;
         }
@@ -95,17 +172,17 @@ pub fn render(order: &Order) -> anyhow::Result<Outcome> {
             .iter()
             .filter_map(|of| events.iter().find(|e| e.key == of.key && e.id == of.id).cloned())
             .collect();
+        definitions.bind(&mut action);
         let action = Arc::new(action);
         let rendered = definitions
             .render(&action, &of_action)
             .map_err(|error| anyhow::anyhow!("trigger {}: {}", action.trigger, error.reason))?;
-        outcome.rendered.push(shown(&rendered)?);
+        firings.push((rendered, of_action));
     }
-    Ok(outcome)
+    Ok(Fired { firings, notes, configuration })
 }
 
-fn sensor(order: &Order, definitions: &Definitions) -> anyhow::Result<Arc<CompiledSensor>> {
-    let loaded = load::load(&order.inputs, definitions);
+fn sensor(order: &Order, loaded: &Configuration) -> anyhow::Result<Arc<CompiledSensor>> {
     let wanted = |name: &tripline_event::ObjectName| {
         order.sensor.as_ref().is_none_or(|text| *text == name.name || *text == name.to_string())
     };
@@ -187,7 +264,7 @@ fn key(sensor: &Sensor, dependency: Option<&str>) -> anyhow::Result<EventKey> {
 }
 
 /// Puts the events through the evaluator.
-fn decide(sensor: &Arc<Sensor>, events: &[Arc<Event>]) -> (Vec<Action>, Outcome) {
+fn decide(sensor: &Arc<Sensor>, events: &[Arc<Event>]) -> (Vec<Action>, Vec<String>) {
     let plan = Arc::new(Plan::new(1, vec![Arc::clone(sensor)]));
     let start = Position::new(1, 0);
     let log_time = events.iter().map(|event| event.time).min().unwrap_or_default();
@@ -203,7 +280,7 @@ fn decide(sensor: &Arc<Sensor>, events: &[Arc<Event>]) -> (Vec<Action>, Outcome)
     if actions.is_empty() {
         notes.lines.push("nothing fires".to_owned());
     }
-    (actions, Outcome { rendered: Vec::new(), notes: notes.lines })
+    (actions, notes.lines)
 }
 
 /// What a rendered action would create or send.
@@ -235,6 +312,7 @@ pub fn shown(rendered: &RenderedAction) -> anyhow::Result<Rendered> {
         kind: rendered.kind.clone(),
         target: rendered.action.target.clone(),
         object,
+        server: None,
     })
 }
 

@@ -82,9 +82,10 @@ pub enum Command {
         after_help = "Examples:\n  tripline doctor .\n  tripline doctor . --context prod\n  tripline doctor ci.yaml --nats nats://nats.ci:4222 --output json"
     )]
     Doctor(super::doctor::DoctorArgs),
-    /// Prints exactly the object that a trigger would create for an event.
+    /// Prints exactly the object that a trigger would create for an event, and what an API
+    /// server says of it.
     #[command(
-        after_help = "Examples:\n  tripline render sensor.yaml --event event.json\n  tripline render . --sensor ci/deploy --event build=build.json --event approval=approval.json\n  tripline events --limit 1 --output json | tripline render sensor.yaml --event - | kubectl create --dry-run=server -f -"
+        after_help = "Examples:\n  tripline render sensor.yaml --event event.json\n  tripline render . --sensor ci/deploy --event build=build.json --event approval=approval.json\n  tripline render sensor.yaml --event event.json --server-dry-run --context prod\n  tripline events --limit 1 --output json | tripline render . --sensor ci/deploy --event - --server-dry-run --output json"
     )]
     Render(super::render::RenderArgs),
     /// Runs SensorTests: events on a virtual clock, and what is to come of them. Exits with 0

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::output::{Output, note};
 use super::{CommandError, Exit};
 use crate::control::ControlError;
+use crate::render::{Rendered, ServerAnswer};
 use crate::schemas;
 
 type Answer = Result<Exit, CommandError>;
@@ -29,6 +30,27 @@ pub struct RenderArgs {
     /// Which sensor, where the files hold several: [NAMESPACE/]NAME.
     #[arg(long, value_name = "NAME")]
     pub sensor: Option<String>,
+    /// Sends each object to the API server of its cluster, which does everything with it but
+    /// store it (`dryRun=All`), with the rights that the daemon would have; prints what it says,
+    /// and exits with 1 where one is not accepted. The cluster is that of --context, or the
+    /// Cluster of the files that the daemon would choose.
+    #[arg(long)]
+    pub server_dry_run: bool,
+    /// As for `run`.
+    #[arg(long, value_name = "NAME", requires = "server_dry_run")]
+    pub context: Option<String>,
+    /// As for `run`.
+    #[arg(long, value_name = "TARGET", requires = "server_dry_run")]
+    pub target: Option<String>,
+    /// As for `run`.
+    #[arg(long, requires = "server_dry_run")]
+    pub no_impersonation: bool,
+    /// As for `run`.
+    #[arg(long, value_name = "DIR", requires = "server_dry_run")]
+    pub secrets: Option<PathBuf>,
+    /// As for `run`.
+    #[arg(long, requires = "server_dry_run")]
+    pub secrets_from_env: bool,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: RenderFormat,
@@ -100,9 +122,27 @@ pub fn print(
         let target = rendered.target.as_ref().map(|target| format!(" in {target}"));
         let target = target.unwrap_or_default();
         output.line(format_args!("# {} ({}){target}", rendered.trigger, rendered.kind))?;
+        if let Some(answer) = &rendered.server {
+            said(answer, output)?;
+        }
         output.text(&super::yaml::text(&rendered.object))?;
     }
-    Ok(if outcome.rendered.is_empty() { Exit::Findings } else { Exit::Done })
+    let good = |of: &Rendered| of.server.as_ref().is_none_or(|answer| answer.verdict.is_good());
+    let all_good = !outcome.rendered.is_empty() && outcome.rendered.iter().all(good);
+    Ok(if all_good { Exit::Done } else { Exit::Findings })
+}
+
+/// Prints what an API server says, as comments: what is printed stays YAML.
+fn said(answer: &ServerAnswer, output: &mut Output) -> std::io::Result<()> {
+    let ServerAnswer { verdict, cause, said } = answer;
+    let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+    let text = format!("server dry run: {}{cause}: {said}", verdict.words());
+    // A message from outside must neither control the terminal nor end its comment.
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    for line in text.lines() {
+        output.line(format_args!("# {}", line.chars().map(plain).collect::<String>()))?;
+    }
+    Ok(())
 }
 
 /// `schema`.

@@ -182,12 +182,28 @@ pub(crate) fn clusters(
     clock: Arc<dyn Clock>,
     bus: Option<Arc<dyn Bus>>,
 ) -> Arc<tripline_triggers::cluster::Clusters> {
-    use tripline_triggers::cluster::{ClusterDefinition, Clusters, IN_CLUSTER};
+    use tripline_triggers::cluster::Clusters;
+    Arc::new(Clusters::new(secrets, clock, bus, !choice.no_impersonation, fixed(choice)))
+}
+
+/// The same clusters, in which nothing is ever stored.
+#[cfg(feature = "kubernetes")]
+pub(crate) fn dry_run_clusters(
+    choice: &TargetChoice,
+    secrets: Arc<dyn SecretLookup>,
+) -> Arc<tripline_triggers::cluster::Clusters> {
+    use tripline_triggers::cluster::Clusters;
+    let clock = Arc::new(tripline_event::SystemClock);
+    Arc::new(Clusters::dry_run(secrets, clock, !choice.no_impersonation, fixed(choice)))
+}
+
+#[cfg(feature = "kubernetes")]
+fn fixed(choice: &TargetChoice) -> Vec<tripline_triggers::cluster::ClusterDefinition> {
+    use tripline_triggers::cluster::{ClusterDefinition, IN_CLUSTER};
     let context = choice.context.as_deref().map(ClusterDefinition::of_context);
     let in_cluster = choice.default.as_deref() == Some(IN_CLUSTER);
     let in_cluster = in_cluster.then(ClusterDefinition::in_cluster);
-    let fixed = context.into_iter().chain(in_cluster).collect();
-    Arc::new(Clusters::new(secrets, clock, bus, !choice.no_impersonation, fixed))
+    context.into_iter().chain(in_cluster).collect()
 }
 
 impl WorkflowTargets for Targets {

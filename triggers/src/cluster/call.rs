@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 pub(super) const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// How much of an error's text is kept.
 const MESSAGE_BYTES: usize = 1024;
+/// How much of it is shown to somebody who asked what the server says.
+const SHOWN_MESSAGE_BYTES: usize = 256 << 10;
 /// The longest wait that a server's `Retry-After` is believed.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -23,6 +25,35 @@ const METADATA: &str =
 /// The same for a list.
 const METADATA_LIST: &str =
     "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+
+/// What becomes of what requests ask to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writes {
+    /// It is stored.
+    Stored,
+    /// The API server does everything with it but store it, and says what would have come of
+    /// it: `dryRun=All` of Kubernetes' API.
+    Tried,
+}
+
+impl Writes {
+    /// The path and query of a request that is treated so.
+    fn target(self, method: &Method, path: &str) -> String {
+        let query = if path.contains('?') { '&' } else { '?' };
+        match self {
+            Self::Tried if !method.is_safe() => format!("{path}{query}dryRun=All"),
+            Self::Tried | Self::Stored => path.to_owned(),
+        }
+    }
+
+    /// How much of an error's text is kept.
+    fn message_bytes(self) -> usize {
+        match self {
+            Self::Stored => MESSAGE_BYTES,
+            Self::Tried => SHOWN_MESSAGE_BYTES,
+        }
+    }
+}
 
 /// A request.
 pub(crate) struct Call<'a> {
@@ -74,10 +105,10 @@ impl<'a> Call<'a> {
         Self { accept: METADATA_LIST, ..self }
     }
 
-    pub(super) fn request(&self) -> Result<http::Request<Body>, http::Error> {
+    pub(super) fn request(&self, writes: Writes) -> Result<http::Request<Body>, http::Error> {
         let mut request = http::Request::builder()
             .method(self.method.clone())
-            .uri(&self.path)
+            .uri(writes.target(&self.method, &self.path))
             .header(header::ACCEPT, self.accept);
         if let Some(user) = self.user {
             request = request.header("impersonate-user", user);
@@ -155,7 +186,7 @@ struct Details {
 
 impl Status {
     /// What the answer of this status says.
-    pub(super) fn read(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(super) fn read(code: StatusCode, headers: &HeaderMap, body: &[u8], writes: Writes) -> Self {
         let object: StatusObject = serde_json::from_slice(body).unwrap_or_default();
         let of_header = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let seconds = of_header.and_then(|text| text.trim().parse().ok());
@@ -166,7 +197,7 @@ impl Status {
         };
         let message = match message.as_str() {
             "" => code.canonical_reason().unwrap_or("no message").to_owned(),
-            _ => cut(message),
+            _ => cut(message, writes.message_bytes()),
         };
         Self {
             code: code.as_u16(),
@@ -188,9 +219,9 @@ impl Status {
     }
 }
 
-fn cut(mut text: String) -> String {
-    if text.len() > MESSAGE_BYTES {
-        text.truncate(text.floor_char_boundary(MESSAGE_BYTES));
+fn cut(mut text: String, bytes: usize) -> String {
+    if text.len() > bytes {
+        text.truncate(text.floor_char_boundary(bytes));
         text.push('…');
     }
     text
@@ -216,7 +247,23 @@ mod tests {
         if let Some(after) = after {
             headers.insert(header::RETRY_AFTER, after.parse().unwrap());
         }
-        Status::read(StatusCode::from_u16(code).unwrap(), &headers, body.as_bytes())
+        let code = StatusCode::from_u16(code).unwrap();
+        Status::read(code, &headers, body.as_bytes(), Writes::Stored)
+    }
+
+    #[test]
+    fn whatever_would_write_is_only_tried_where_it_is_to_be() {
+        for (method, path, tried) in [
+            (Method::POST, "/api/v1/pods", "/api/v1/pods?dryRun=All"),
+            (Method::PUT, "/api/v1/pods/x", "/api/v1/pods/x?dryRun=All"),
+            (Method::PATCH, "/api/v1/pods/x?force=true", "/api/v1/pods/x?force=true&dryRun=All"),
+            (Method::DELETE, "/api/v1/pods/x", "/api/v1/pods/x?dryRun=All"),
+            (Method::GET, "/api/v1/pods", "/api/v1/pods"),
+        ] {
+            let call = Call { method, ..Call::get(path) };
+            let uri = |writes| call.request(writes).unwrap().uri().to_string();
+            assert_eq!((uri(Writes::Tried).as_str(), uri(Writes::Stored).as_str()), (tried, path));
+        }
     }
 
     #[test]
@@ -233,6 +280,10 @@ mod tests {
         assert_eq!(found.message, "Too many requests, please try again later.");
         assert_eq!(status(502, Some("99999"), "").retry_after, Some(LONGEST_WAIT));
         assert_eq!(status(502, None, "").message, "Bad Gateway");
-        assert!(status(500, None, &"é".repeat(5000)).message.len() < 1100);
+        let long = "é".repeat(5000);
+        assert!(status(500, None, &long).message.len() < 1100);
+        let code = StatusCode::UNPROCESSABLE_ENTITY;
+        let shown = Status::read(code, &HeaderMap::new(), long.as_bytes(), Writes::Tried);
+        assert_eq!(shown.message, long);
     }
 }

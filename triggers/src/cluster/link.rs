@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tower::{BoxError, ServiceBuilder};
 use tripline_event::{Clock, Timestamp};
 
-use super::call::{Answer, Call, Failure, MAX_ANSWER_BYTES, Status};
+use super::call::{Answer, Call, Failure, MAX_ANSWER_BYTES, Status, Writes};
 use super::kubeconfig::{self, Fingerprint};
 use super::settings::ClusterDefinition;
 use crate::SecretLookup;
@@ -34,6 +34,7 @@ pub(super) struct Link {
     definition: ClusterDefinition,
     secrets: Arc<dyn SecretLookup>,
     clock: Arc<dyn Clock>,
+    writes: Writes,
     permits: Semaphore,
     state: Mutex<State>,
 }
@@ -59,9 +60,10 @@ impl Link {
         definition: ClusterDefinition,
         secrets: Arc<dyn SecretLookup>,
         clock: Arc<dyn Clock>,
+        writes: Writes,
     ) -> Self {
         let permits = Semaphore::new(definition.spec.in_flight() as usize);
-        Self { definition, secrets, clock, permits, state: Mutex::default() }
+        Self { definition, secrets, clock, writes, permits, state: Mutex::default() }
     }
 
     pub(super) fn definition(&self) -> &ClusterDefinition {
@@ -71,7 +73,7 @@ impl Link {
     /// Makes a request and waits for the whole answer.
     pub(super) async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         let not_sent = |error: http::Error| Failure::NotSent(error.to_string());
-        let request = call.request().map_err(not_sent)?;
+        let request = call.request(self.writes).map_err(not_sent)?;
         // Never closed: an error would be a mistake of this file.
         let _permit = self
             .permits
@@ -80,7 +82,7 @@ impl Link {
             .map_err(|_| Failure::NotSent("the cluster is not in use any more".to_owned()))?;
         let live = self.live().await.map_err(Failure::NotSent)?;
         let timeout = self.definition.spec.request_timeout();
-        let exchange = exchange(&live.client, request);
+        let exchange = exchange(&live.client, request, self.writes);
         let failure = match tokio::time::timeout(timeout, exchange).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(failure)) => failure,
@@ -93,11 +95,23 @@ impl Link {
         Err(failure)
     }
 
+    /// A client with credentials that are good now, for what takes longer than a call.
+    ///
+    /// # Errors
+    /// Why there is none, for the operator. There is none where writes are only tried: what is
+    /// done with it would be stored.
+    pub(super) async fn client(&self) -> Result<kube::Client, String> {
+        match self.writes {
+            Writes::Stored => self.live().await.map(|live| live.client.clone()),
+            Writes::Tried => Err("nothing but calls is made in a dry run".to_owned()),
+        }
+    }
+
     /// Connections with credentials that are good now.
     ///
     /// # Errors
     /// Why there are none, for the operator.
-    pub(super) async fn live(&self) -> Result<Arc<Live>, String> {
+    async fn live(&self) -> Result<Arc<Live>, String> {
         let asked = Instant::now();
         let mut state = self.state.lock().await;
         if let Some((at, why)) = &state.failed
@@ -138,7 +152,7 @@ impl Link {
         }
         let access =
             kubeconfig::access(&self.definition, read.map(|(kubeconfig, _)| kubeconfig)).await?;
-        let client = self.client(&access.config)?;
+        let client = self.connected(&access.config)?;
         let live = Arc::new(Live {
             client,
             fingerprint,
@@ -159,7 +173,7 @@ impl Link {
         }
     }
 
-    fn client(&self, config: &kube::Config) -> Result<kube::Client, String> {
+    fn connected(&self, config: &kube::Config) -> Result<kube::Client, String> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -188,6 +202,7 @@ impl Link {
 async fn exchange(
     client: &kube::Client,
     request: http::Request<kube::client::Body>,
+    writes: Writes,
 ) -> Result<Answer, Failure> {
     let response = client.send(request).map(|sent| sent.map_err(failure)).await?;
     let (parts, body) = response.into_parts();
@@ -199,7 +214,7 @@ async fn exchange(
     }
     // The status is an answer, even if what explains it has broken off.
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-    Err(Failure::Status(Status::read(parts.status, &parts.headers, &body)))
+    Err(Failure::Status(Status::read(parts.status, &parts.headers, &body, writes)))
 }
 
 /// Whether a request that has failed was sent.

@@ -34,7 +34,7 @@ use tripline_event::{Clock, Position};
 pub use settings::{ClusterDefinition, ClusterSpec, For, IN_CLUSTER, KubeconfigSource};
 
 use crate::{RenderedAction, SecretLookup, TriggerError};
-use call::{Answer, Call, Failure};
+use call::{Answer, Call, Failure, Writes};
 use discovery::{Discovery, NoKind};
 use history::{History, Was};
 use link::Link;
@@ -130,7 +130,7 @@ impl Cluster {
     /// # Errors
     /// Why there is none, for the operator.
     pub(crate) async fn client(&self) -> Result<kube::Client, String> {
-        self.link.live().await.map(|live| live.client.clone())
+        self.link.client().await
     }
 
     /// Makes one request that needs no rights, to see whether the cluster can be reached with
@@ -157,6 +157,7 @@ pub struct Clusters {
     clock: Arc<dyn Clock>,
     bus: Option<Arc<dyn Bus>>,
     impersonate: bool,
+    writes: Writes,
     /// Those that no object names: of `--context`, or the one that this process runs in.
     fixed: Vec<ClusterDefinition>,
     named: RwLock<BTreeMap<String, Arc<Cluster>>>,
@@ -173,9 +174,35 @@ impl Clusters {
         impersonate: bool,
         fixed: Vec<ClusterDefinition>,
     ) -> Self {
-        let clusters = Self { secrets, clock, bus, impersonate, fixed, named: RwLock::default() };
-        clusters.apply(Vec::new());
-        clusters
+        Self { bus, ..Self::with(secrets, clock, impersonate, fixed, Writes::Stored) }.begun()
+    }
+
+    /// The same, where nothing is ever stored: what actions would write is sent with
+    /// `dryRun=All`, so that the API server says what would come of it. Its errors are kept in
+    /// full.
+    pub fn dry_run(
+        secrets: Arc<dyn SecretLookup>,
+        clock: Arc<dyn Clock>,
+        impersonate: bool,
+        fixed: Vec<ClusterDefinition>,
+    ) -> Self {
+        Self::with(secrets, clock, impersonate, fixed, Writes::Tried).begun()
+    }
+
+    fn with(
+        secrets: Arc<dyn SecretLookup>,
+        clock: Arc<dyn Clock>,
+        impersonate: bool,
+        fixed: Vec<ClusterDefinition>,
+        writes: Writes,
+    ) -> Self {
+        let named = RwLock::default();
+        Self { secrets, clock, bus: None, impersonate, writes, fixed, named }
+    }
+
+    fn begun(self) -> Self {
+        self.apply(Vec::new());
+        self
     }
 
     /// From now on these are the clusters, besides the fixed ones, which go before them. The
@@ -193,7 +220,8 @@ impl Clusters {
 
     fn cluster(&self, definition: ClusterDefinition) -> Cluster {
         let impersonate = self.impersonate && definition.spec.impersonate.unwrap_or(true);
-        let link = Link::new(definition, Arc::clone(&self.secrets), Arc::clone(&self.clock));
+        let (secrets, clock) = (Arc::clone(&self.secrets), Arc::clone(&self.clock));
+        let link = Link::new(definition, secrets, clock, self.writes);
         let (discovery, history) = (Discovery::default(), History::default());
         Cluster { link, discovery, history, bus: self.bus.clone(), impersonate }
     }

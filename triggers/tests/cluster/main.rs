@@ -12,6 +12,8 @@ mod changing;
 #[cfg(feature = "kubernetes")]
 mod credentials;
 #[cfg(feature = "kubernetes")]
+mod dry_run;
+#[cfg(feature = "kubernetes")]
 mod following;
 #[cfg(all(feature = "kubernetes", feature = "pubsub"))]
 mod google;
