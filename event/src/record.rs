@@ -249,6 +249,9 @@ impl EventWire<'_> {
     }
 }
 
+/// What the record of an event mostly takes beside its data.
+const BESIDE_DATA: usize = 512;
+
 fn encode_event(event: &Event) -> Bytes {
     let raw: Option<&RawValue> =
         event.data.as_deref().and_then(|data| serde_json::from_slice(data).ok());
@@ -256,7 +259,9 @@ fn encode_event(event: &Event) -> Bytes {
         (None, Some(data)) => Some(BASE64.encode(data)),
         _ => None,
     };
-    encode_json(&EventOut {
+    // Grown by doubling, it would be copied several times over.
+    let about = event.data.as_ref().map_or(0, Bytes::len) + BESIDE_DATA;
+    encode_json_in(Vec::with_capacity(about), &EventOut {
         v: FORMAT,
         record: "event",
         specversion: "1.0",
@@ -275,8 +280,13 @@ fn encode_event(event: &Event) -> Bytes {
 }
 
 #[expect(clippy::expect_used, reason = "every type here writes to JSON: string keys only")]
+fn encode_json_in<T: Serialize>(mut bytes: Vec<u8>, value: &T) -> Bytes {
+    serde_json::to_writer(&mut bytes, value).expect("a record writes to JSON");
+    Bytes::from(bytes)
+}
+
 fn encode_json<T: Serialize>(value: &T) -> Bytes {
-    Bytes::from(serde_json::to_vec(value).expect("a record writes to JSON"))
+    encode_json_in(Vec::with_capacity(BESIDE_DATA), value)
 }
 
 #[derive(Serialize)]
