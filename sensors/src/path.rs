@@ -29,7 +29,7 @@ pub(crate) use literal::quote;
 pub(crate) use scan::cut;
 pub(crate) use search::get;
 pub use valid::valid;
-pub(crate) use value::{Spot, Value, entries};
+pub(crate) use value::{Spot, Value, elements, entries};
 
 /// The longest path, in bytes.
 pub const MAX_PATH_BYTES: usize = 4096;

@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use crate::path::{self, Kind, Spot, Value, entries, quote};
+use crate::path::{self, Kind, Spot, Value, elements, entries, quote};
 
 /// The largest index into an array that is made on the way.
 pub const MAX_INDEX: usize = 10_000;
@@ -217,8 +217,8 @@ fn add_element(made: &mut String, array: &str, parts: &[Part], raw: &str) -> Res
         check_index(index)?;
         made.push('[');
         let mut count = 0;
-        for entry in entries(array, Kind::Json) {
-            made.push_str(&entry.value.raw);
+        for element in elements(array) {
+            made.push_str(element);
             made.push(',');
             count += 1;
         }
@@ -322,6 +322,9 @@ mod tests {
                 r##"l.#(n=="y").v"##,
                 r#"{"l":[{"n":"x"},{"n":"y","v":"v"}]}"#,
             ),
+            // What no JSON is counts up to the first bracket that closes.
+            ("[1]2", "1", r#"[1,"v"]"#),
+            ("[N]", "2", r#"[null,null,"v"]"#),
             (r#"{"l":[{"v":1},{"v":22}]}"#, "l.#.v", r#"{"l":[{"v":"v"},{"v":"v"}]}"#),
             (r#"{"l":[{"m":[{"v":1}]}]}"#, "l.#.m.#.v", r#"{"l":[{"m":[{"v":1}]}]}"#),
         ] {

@@ -11,7 +11,7 @@ pub(super) fn parse(path: &str) -> Option<(Cow<'static, str>, &str)> {
     if text.starts_with(['{', '[', '"', '+', '-']) || text.starts_with(|c: char| c.is_ascii_digit())
     {
         // The end is looked for as if a bracket had been opened, also for a scalar.
-        let end = scan::container_end(text.as_bytes(), 0);
+        let end = scan::container_end(text.as_bytes(), 0).min(text.len());
         return Some((Cow::Owned(text[..end].to_owned()), &text[end..]));
     }
     let end = text.find(['|', '.']).unwrap_or(text.len());

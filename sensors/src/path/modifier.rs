@@ -75,7 +75,7 @@ fn value_end(bytes: &[u8], at: usize) -> usize {
     if bytes[at] == b'"' {
         return scan::string_end(bytes, at + 1).unwrap_or(bytes.len());
     }
-    scan::container_end(bytes, at)
+    scan::container_end(bytes, at).min(bytes.len())
 }
 
 /// The options of an argument.

@@ -75,8 +75,9 @@ const STRUCTURE: [u8; 256] = {
     table
 };
 
-/// Where the object or array that begins at `at` ends: behind its last bracket, or the
-/// end of the text.
+/// Where the object or array that begins at `at` ends: behind its last bracket. One that is
+/// not closed ends with the text, or one byte behind it where a string is not closed either:
+/// then no array around it is closed by the end of the text.
 pub(super) fn container_end(json: &[u8], at: usize) -> usize {
     let mut depth = 1_usize;
     let mut at = at + 1;
@@ -90,14 +91,14 @@ pub(super) fn container_end(json: &[u8], at: usize) -> usize {
                     return at;
                 }
             }
-            2 => at = string_end(json, at + 1).unwrap_or(json.len()),
+            2 => at = string_end(json, at + 1).unwrap_or(json.len() + 1),
             _ => {
                 at += 1;
                 depth += 1;
             }
         }
     }
-    json.len()
+    at
 }
 
 fn literal_end(json: &[u8], at: usize) -> usize {
@@ -111,16 +112,17 @@ fn number_end(json: &[u8], at: usize) -> usize {
     at + 1 + rest.iter().position(ends).unwrap_or(rest.len())
 }
 
-/// The part of `text` from `start` to `end`; empty where that would cut a character,
-/// which no valid JSON makes happen.
+/// The part of `text` from `start` to `end`, or to its own end; empty where that would cut a
+/// character, which no valid JSON makes happen.
 pub(crate) fn cut(text: &str, start: usize, end: usize) -> &str {
-    text.get(start..end).unwrap_or("")
+    text.get(start..end.min(text.len())).unwrap_or("")
 }
 
-/// What the inside of a JSON string says. An escape that is none ends the text there.
+/// What the inside of a JSON string says. Where there are escapes, one that is none ends the
+/// text, and so does a control character; without escapes everything is as it was written.
 pub(crate) fn unescape(inside: &str) -> Cow<'_, str> {
     let bytes = inside.as_bytes();
-    if !bytes.iter().any(|c| *c == b'\\' || *c < b' ') {
+    if !bytes.contains(&b'\\') {
         return Cow::Borrowed(inside);
     }
     let mut text = String::with_capacity(inside.len());
@@ -193,6 +195,8 @@ mod tests {
             (r"a\xb", "a"),
             (r"a\u00", "a"),
             (r"\uzzzzx", "\0x"),
+            ("a\tb", "a\tb"),
+            ("a\tb\\n", "a"),
             ("é\\", "é"),
         ] {
             assert_eq!(unescape(inside), text, "{inside}");
@@ -204,5 +208,6 @@ mod tests {
         assert_eq!(container_end(br#"{"a":"}"} "#, 0), 9);
         assert_eq!(container_end(br#"["\"]"] "#, 0), 7);
         assert_eq!(container_end(b"[[]", 0), 3);
+        assert_eq!(container_end(br#"["a"#, 0), 4);
     }
 }

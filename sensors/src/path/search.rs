@@ -158,7 +158,11 @@ impl<'a, 'p> Search<'a, 'p> {
             while at < bytes.len() && bytes[at] != b']' && scan::start(bytes, at).is_none() {
                 at += 1;
             }
-            if at >= bytes.len() || bytes[at] == b']' {
+            if at > bytes.len() {
+                return (at, false);
+            }
+            // The end of the text closes an array.
+            if at == bytes.len() || bytes[at] == b']' {
                 break;
             }
             if let Select::Index(index) = select {

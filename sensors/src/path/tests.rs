@@ -32,6 +32,32 @@ fn a_path_finds_what_was_written() {
 }
 
 #[test]
+fn text_that_is_no_json_is_searched_and_laid_out_as_far_as_gjson_does() {
+    for (path, json, raw) in [
+        // The end of the text closes an array, unless a string is not closed.
+        ("..#", r#"{"a":1} [2"#, Some("2")),
+        ("..#", r#"{"a":"b"#, None),
+        ("..#(>1)#", r#"{"a":"b"#, None),
+        ("..#.a", r#"{"a":"b"#, None),
+        ("#", "[1,[2", Some("2")),
+        // Without escapes a control character is a part of the text.
+        ("#(a==\"x\ty\").b", "[{\"a\":\"x\ty\",\"b\":1}]", Some("1")),
+        ("x?y", "{\"x\ty\":1}", Some("1")),
+        ("@pretty", r#"{"a":[1,2]"#, Some("{\n  \"a\": [1, 2]\n")),
+        ("@pretty", r#"{"a":"b"#, Some("{\n  \"a\": \"b\n")),
+        ("@pretty", "[tru,x fals]", Some("[true, false\n")),
+        ("@pretty", "[1,]", Some("[1, \n")),
+        (
+            r#"@pretty:{"sortKeys":true}"#,
+            r#"{"b":1,"a":{}}"#,
+            Some("{\n  \"a\": {},\n  \"b\": 1\n}\n"),
+        ),
+    ] {
+        assert_eq!(find(path, json).as_deref(), raw, "{path} in {json}");
+    }
+}
+
+#[test]
 fn a_dollar_makes_a_jsonpath_unless_it_is_said_to_be_gjson() {
     for (path, raw) in [
         ("$", Some(JSON)),

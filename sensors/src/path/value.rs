@@ -176,6 +176,31 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
+/// The elements of the array `json`, as sjson counts them: up to the first bracket that
+/// closes one, also in text that is no JSON.
+pub(crate) fn elements(json: &str) -> impl Iterator<Item = &str> {
+    let bytes = json.as_bytes();
+    let mut at = 1;
+    std::iter::from_fn(move || {
+        while at < bytes.len() && !matches!(bytes[at], b']' | b'}') {
+            let start = match bytes[at] {
+                b'i' | b'I' | b'N' | b'+' => None,
+                b'n' => Some(Start::Literal(Kind::Null)),
+                _ => scan::start(bytes, at),
+            };
+            let Some(start) = start else {
+                at += 1;
+                continue;
+            };
+            let end = start.end(bytes, at).unwrap_or(bytes.len());
+            let element = cut(json, at, end);
+            at = end;
+            return Some(element);
+        }
+        None
+    })
+}
+
 pub(super) fn text(kind: Kind, raw: &str) -> Cow<'_, str> {
     match kind {
         Kind::Null => Cow::Borrowed(""),
