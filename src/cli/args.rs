@@ -85,7 +85,7 @@ pub enum Command {
     /// Prints exactly the object that a trigger would create for an event, and what an API
     /// server says of it.
     #[command(
-        after_help = "Examples:\n  tripline render sensor.yaml --event event.json\n  tripline render . --sensor ci/deploy --event build=build.json --event approval=approval.json\n  tripline render sensor.yaml --event event.json --server-dry-run --context prod\n  tripline events --limit 1 --output json | tripline render . --sensor ci/deploy --event - --server-dry-run --output json"
+        after_help = "Examples:\n  tripline render sensor.yaml --event event.json\n  tripline render . --sensor ci/deploy --event build=build.json --event approval=approval.json\n  tripline render sensor.yaml --event event.json --server-dry-run --context prod\n  tripline events --limit 1 --output json | tripline render sensor.yaml --event -"
     )]
     Render(super::render::RenderArgs),
     /// Runs SensorTests: events on a virtual clock, and what is to come of them. Exits with 0

@@ -36,7 +36,10 @@ pub fn dispatch(cli: Cli, programs: &dyn Programs) -> Answer {
         Command::Import(args) => super::import::import(&args),
         Command::Shadow(args) => super::shadow::shadow(&args),
         Command::Restore(args) => restore(&args),
-        Command::Upgrade(ask) => asked(&ask, super::upgrade::upgrade()),
+        Command::Upgrade(ask) => {
+            let is_here = ask.server.server.is_none();
+            asked(&ask, super::upgrade::upgrade(is_here))
+        }
         Command::Graph(args) if !args.paths.is_empty() => {
             let config = programs.graph(&args.paths)?;
             graph(&Graph::of_config(config), &args)

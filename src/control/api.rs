@@ -270,6 +270,9 @@ pub struct UpgradeReport {
     pub to: String,
     /// When the one that runs was started.
     pub started_at: Option<Timestamp>,
+    /// The process that it is, which stays the same.
+    #[serde(default)]
+    pub process: Option<u32>,
 }
 
 /// Where a backup is to be written.

@@ -400,7 +400,8 @@ impl Daemon for Shared {
             self.note(&who, "upgrade", &format!("{from} to {to}"), None).await?;
             // The answer is finished while everything stops.
             self.upgrading.cancel();
-            Ok(UpgradeReport { from, to, started_at: Some(self.started_at) })
+            let (started_at, process) = (Some(self.started_at), Some(std::process::id()));
+            Ok(UpgradeReport { from, to, started_at, process })
         })
     }
 
