@@ -2,6 +2,9 @@
 //! then. Memory must stay as it is, no file descriptor may be left open, and at the end nothing
 //! may wait.
 //!
+//! What remembers the latest events is filled first: a million identities in the evaluator's
+//! window, and less in the others. It grows until then, and is bounded.
+//!
 //! `cargo bench -p tripline-tests --bench soak [-- --minutes 20 --rate 300]`
 
 use std::time::{Duration, Instant};
@@ -17,7 +20,9 @@ use tripline_tests::sink::Sink;
 
 const MIB: f64 = 1024.0 * 1024.0;
 /// The part of the time after which nothing may grow any more.
-const WARM: f64 = 0.4;
+const WARM: f64 = 0.2;
+/// How many are sent at a time while the windows are filled.
+const FILLING: u64 = 50_000;
 /// How much more memory the end may take than what came before: what an allocator does.
 const TOLERANCE: f64 = 1.10;
 /// The same for little memory, in bytes.
@@ -26,6 +31,7 @@ const SLACK: f64 = 4.0 * MIB;
 /// being written.
 const FEW_FILES: usize = 8;
 const CONNECTIONS: usize = 16;
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// A soak.
 #[derive(Parser)]
@@ -36,6 +42,9 @@ struct Arguments {
     /// Events a second.
     #[arg(long, default_value_t = 300.0)]
     rate: f64,
+    /// How many events are sent before, as fast as they are answered.
+    #[arg(long, default_value_t = 1_100_000)]
+    fill: u64,
     /// What cargo says to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -74,19 +83,27 @@ async fn main() -> anyhow::Result<()> {
     place.write("deploy.yaml", &workflow_sensor("deploy"))?;
     place.write("notify.yaml", &http_sensor("notify", &sink.url(), 16))?;
     let daemon = place.start().await?;
-    let begin = Instant::now();
+    let load = |pace, first, events, time| Load {
+        address: place.webhook(),
+        path: "/builds".into(),
+        connections: CONNECTIONS,
+        pace,
+        first,
+        events,
+        time,
+    };
     let (mut samples, mut events) = (Vec::new(), 0);
+    while events < arguments.fill {
+        let left = FILLING.min(arguments.fill - events);
+        events += load(Pace::AsFastAsAnswered, events, left, HOUR).run().await?.accepted;
+        daemon.settled(HOUR).await?;
+        sink.take();
+    }
+    let begin = Instant::now();
+    samples.push(sample(&daemon, begin, events).await?);
     while begin.elapsed() < whole {
-        let load = Load {
-            address: place.webhook(),
-            path: "/builds".into(),
-            connections: CONNECTIONS,
-            pace: Pace::PerSecond(arguments.rate),
-            first: events,
-            events: u64::MAX,
-            time: step,
-        };
-        events += load.run().await?.accepted;
+        let pace = Pace::PerSecond(arguments.rate);
+        events += load(pace, events, u64::MAX, step).run().await?.accepted;
         sink.take();
         // Another plan each time.
         let version = format!("deployer:{}", samples.len());

@@ -93,8 +93,9 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.counts {
             Err(error) => {
-                let first = error.lines().next().unwrap_or_default();
-                write!(f, "{:<28} FAILED: {first}", self.cell)
+                // The whole of it comes at the end.
+                let begin: Vec<&str> = error.lines().take(12).collect();
+                write!(f, "{:<28} FAILED: {}", self.cell, begin.join("\n  "))
             }
             Ok(counts) => write!(f, "{:<28} done in {:.0?}", self.cell, counts.took),
         }
