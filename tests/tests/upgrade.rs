@@ -2,6 +2,7 @@
 //! refused, nothing is lost.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -93,6 +94,27 @@ async fn nobody_is_refused_and_nothing_is_lost_while_the_program_is_replaced() -
     println!("upgrade: {UPGRADES} times, {} events, each on its own connection", numbers.end);
     let findings = check(&sent, &deliveries, Times::Once);
     ensure!(findings.is_empty(), "{findings}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_ends_at_its_start_is_told_of_at_once() -> anyhow::Result<()> {
+    let mut place = Place::new()?;
+    let copy = place.yaml().with_file_name("program");
+    std::fs::copy(tripline_tests::daemon::program()?, &copy)?;
+    place.program = Some(copy.clone());
+    place.write("event-source.yaml", &event_source(place.port))?;
+    let _daemon = place.start().await?;
+    let other = copy.with_extension("other");
+    std::fs::write(&other, "#!/bin/sh\n[ \"$1\" = version ] && echo tripline 9.9.9\n")?;
+    std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o755))?;
+    std::fs::rename(other, &copy)?;
+    let mut upgrade = std::process::Command::new(tripline_tests::daemon::program()?);
+    upgrade.args(["upgrade", "--data"]).arg(place.data());
+    let failed = tokio::task::spawn_blocking(move || upgrade.output()).await??;
+    let error = String::from_utf8_lossy(&failed.stderr);
+    ensure!(failed.status.code() == Some(3), "{}: {error}", failed.status);
+    ensure!(error.contains("the new program, 9.9.9, has ended at its start"), "{error}");
     Ok(())
 }
 
