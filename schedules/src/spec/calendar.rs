@@ -5,6 +5,14 @@ use tripline_config::FieldPath;
 use super::{COMMENT_MAX, Calendar, Range, SpecError, StructuredCalendar};
 use crate::reading::{DayRule, FIRST_YEAR, LAST_YEAR, Readings, Years};
 
+/// What a calendar is for. Of what is left out, Temporal checks neither the ranges of numbers
+/// nor the comments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Include,
+    Exclude,
+}
+
 /// A part of a clock reading.
 #[derive(Debug)]
 struct Part {
@@ -84,10 +92,11 @@ const DAY_OF_WEEK: Part = Part {
 /// Reads a calendar of texts. What is wrong is added to `errors`, below `path`.
 pub(super) fn readings_of_text(
     calendar: &Calendar,
+    purpose: Purpose,
     path: &FieldPath,
     errors: &mut Vec<SpecError>,
 ) -> Readings {
-    check_comment(&calendar.comment, path, errors);
+    check_comment(&calendar.comment, purpose, path, errors);
     let mut set = |part: &Part, text: &str| {
         part.parse(text).unwrap_or_else(|(message, help)| {
             errors.push(SpecError::new(path.key(part.key), message).help(help));
@@ -114,15 +123,20 @@ pub(super) fn readings_of_text(
 /// Reads a calendar of numbers. What is wrong is added to `errors`, below `path`.
 pub(super) fn readings_of_numbers(
     calendar: &StructuredCalendar,
+    purpose: Purpose,
     path: &FieldPath,
     errors: &mut Vec<SpecError>,
 ) -> Readings {
-    check_comment(&calendar.comment, path, errors);
+    check_comment(&calendar.comment, purpose, path, errors);
     let mut set = |part: &Part, ranges: &[Range]| {
         let ranges = ranges.iter().enumerate();
         ranges.fold(0, |set, (index, range)| {
             let path = path.key(part.key).index(index);
-            set | part.numbers(*range, &path, errors).unwrap_or_default()
+            let numbers = match purpose {
+                Purpose::Include => part.numbers(*range, &path, errors),
+                Purpose::Exclude => part.excluded_numbers(*range, &path, errors),
+            };
+            set | numbers.unwrap_or_default()
         })
     };
     Readings {
@@ -140,8 +154,8 @@ pub(super) fn readings_of_numbers(
     }
 }
 
-fn check_comment(comment: &str, path: &FieldPath, errors: &mut Vec<SpecError>) {
-    if comment.len() > COMMENT_MAX {
+fn check_comment(comment: &str, purpose: Purpose, path: &FieldPath, errors: &mut Vec<SpecError>) {
+    if purpose == Purpose::Include && comment.len() > COMMENT_MAX {
         let message = format!("the comment is {} bytes long", comment.len());
         errors.push(
             SpecError::new(path.key("comment"), message)
@@ -177,6 +191,28 @@ impl Part {
             return wrong("step", format!("the step {} is negative", range.step));
         };
         Some(self.mask(start, end.max(start), step.max(1)))
+    }
+
+    /// The mask of a range that is left out: what is beyond the part leaves nothing out. Where
+    /// Temporal would crash or never end, the range is refused.
+    fn excluded_numbers(
+        &self,
+        range: Range,
+        path: &FieldPath,
+        errors: &mut Vec<SpecError>,
+    ) -> Option<u128> {
+        let (start, end) = (i64::from(range.start), i64::from(range.end.max(range.start)));
+        for (key, number) in [("start", range.start), ("step", range.step)] {
+            if number < 0 {
+                errors.push(SpecError::new(path.key(key), format!("{number} is negative")));
+                return None;
+            }
+        }
+        let step = i64::from(range.step.max(1));
+        // The first number of the range that the part has.
+        let skipped = (self.min - start).max(0);
+        let first = start + (skipped + step - 1) / step * step;
+        Some(self.mask(first, end.min(self.max), usize::try_from(step).unwrap_or(1)))
     }
 
     /// The mask of a text.

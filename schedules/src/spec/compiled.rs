@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tripline_config::FieldPath;
 
-use super::calendar::{readings_of_numbers, readings_of_text};
+use super::calendar::{Purpose, readings_of_numbers, readings_of_text};
 use super::cron_string::{CronString, Occurs};
 use super::interval::{Multiples, parse_duration};
 use super::{ScheduleSpec, SpecError, jitter};
@@ -46,11 +46,13 @@ impl Compiled {
         let mut included = Vec::new();
         for (index, calendar) in spec.structured_calendar.iter().enumerate() {
             let path = root.key("structuredCalendar").index(index);
-            included.push(Occurs::Readings(readings_of_numbers(calendar, &path, &mut errors)));
+            let readings = readings_of_numbers(calendar, Purpose::Include, &path, &mut errors);
+            included.push(Occurs::Readings(readings));
         }
         for (index, calendar) in spec.calendar.iter().enumerate() {
             let path = root.key("calendar").index(index);
-            included.push(Occurs::Readings(readings_of_text(calendar, &path, &mut errors)));
+            let readings = readings_of_text(calendar, Purpose::Include, &path, &mut errors);
+            included.push(Occurs::Readings(readings));
         }
         for (index, interval) in spec.interval.iter().enumerate() {
             let path = root.key("interval").index(index);
@@ -60,11 +62,11 @@ impl Compiled {
         let mut excluded = Vec::new();
         for (index, calendar) in spec.exclude_structured_calendar.iter().enumerate() {
             let path = root.key("excludeStructuredCalendar").index(index);
-            excluded.push(readings_of_numbers(calendar, &path, &mut errors));
+            excluded.push(readings_of_numbers(calendar, Purpose::Exclude, &path, &mut errors));
         }
         for (index, calendar) in spec.exclude_calendar.iter().enumerate() {
             let path = root.key("excludeCalendar").index(index);
-            excluded.push(readings_of_text(calendar, &path, &mut errors));
+            excluded.push(readings_of_text(calendar, Purpose::Exclude, &path, &mut errors));
         }
         let jitter = spec
             .jitter
@@ -97,8 +99,9 @@ impl Compiled {
         &self.zone
     }
 
-    /// The first nominal time after `after`, a whole second; `None` if there is none. Times
-    /// before 1970 are not named, and calendars end with the year 2100.
+    /// The first nominal time after `after`, a whole second; `None` if there is none. No
+    /// time before 1970 is named unless the schedule starts before, and none after the year
+    /// 2100, neither of UTC nor, by a calendar, of its zone.
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         self.ticks_after(after).next()
     }
@@ -216,14 +219,16 @@ struct Part<'c> {
 
 impl<'c> Ticks<'c> {
     fn new(compiled: &'c Compiled, excluded: &'c [Readings], after: Timestamp) -> Self {
-        // A start within a second lets the whole second in, as Temporal does.
-        let start = compiled.start.map_or(i64::MIN, whole_second);
+        // A start within a second lets the whole second in, as Temporal does. A schedule that
+        // does not say when it starts does with 1970.
+        let start = compiled.start.map_or(0, whole_second);
+        let last = Timestamp::from_second(start_of_year(LAST_YEAR + 1) - 1).ok();
         let part = |occurs| Part { occurs, next: Some(i64::MIN), span: None };
         Self {
             compiled,
             excluded,
-            end: compiled.end,
-            from: (whole_second(after) + 1).max(start).max(0),
+            end: compiled.end.into_iter().chain(last).min(),
+            from: (whole_second(after) + 1).max(start),
             parts: compiled.included.iter().map(part).collect(),
         }
     }

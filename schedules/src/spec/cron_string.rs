@@ -2,9 +2,10 @@
 
 use tripline_config::FieldPath;
 
-use super::calendar::readings_of_text;
+use super::calendar::{Purpose, readings_of_text};
 use super::interval::Multiples;
 use super::{Calendar, Interval, SpecError};
+use crate::duration::{self, Units};
 use crate::reading::Readings;
 
 /// What a cron string says.
@@ -29,6 +30,7 @@ impl CronString {
             errors.push(SpecError::new(path.clone(), message).help(help));
             None
         };
+        let text = text.trim();
         let (zone, rest) = if text.starts_with("TZ=") || text.starts_with("CRON_TZ=") {
             let Some((zone, rest)) = text.split_once(' ') else {
                 return wrong(
@@ -90,7 +92,7 @@ fn readings_at(
     errors: &mut Vec<SpecError>,
 ) -> Option<Readings> {
     let mut found = Vec::new();
-    let readings = readings_of_text(calendar, &FieldPath::root(), &mut found);
+    let readings = readings_of_text(calendar, Purpose::Include, &FieldPath::root(), &mut found);
     if found.is_empty() {
         return Some(readings);
     }
@@ -110,6 +112,13 @@ fn every(text: &str, path: &FieldPath, errors: &mut Vec<SpecError>) -> Option<Mu
         return None;
     };
     let (interval, phase) = text.split_once('/').unwrap_or((text, ""));
+    for text in [interval, phase].into_iter().filter(|text| !text.is_empty()) {
+        // Seconds that are too many for Go are refused here, unlike in an `interval`.
+        if let Err(error) = duration::parse(text, Units::GoAndDays) {
+            errors.push(SpecError::new(path.clone(), error.to_string()));
+            return None;
+        }
+    }
     let interval = Interval {
         interval: interval.to_owned(),
         phase: (!phase.is_empty()).then(|| phase.to_owned()),

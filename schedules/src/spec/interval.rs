@@ -1,5 +1,6 @@
 //! Intervals: multiples of a duration.
 
+use jiff::SignedDuration;
 use tripline_config::FieldPath;
 
 use super::{Interval, SpecError};
@@ -30,10 +31,10 @@ impl Multiples {
         let interval =
             parse_duration(&interval.interval, &interval_path, errors).zip(match &interval.phase {
                 Some(phase) => parse_duration(phase, &phase_path, errors),
-                None => Some(jiff::SignedDuration::ZERO),
+                None => Some(SignedDuration::ZERO),
             });
         let (interval, phase) = interval?;
-        if interval < jiff::SignedDuration::from_secs(1) {
+        if interval < SignedDuration::from_secs(1) {
             let message = format!("the interval {} is too short", duration::format_go(interval));
             errors.push(SpecError::new(interval_path, message).help("it is at least `1s`"));
             return None;
@@ -54,12 +55,34 @@ impl Multiples {
     }
 }
 
-/// Reads a duration that may have days.
+/// Reads a duration that may have days. Seconds beyond the longest duration of Go, which
+/// Temporal's JSON may hold, become that one, as they do there.
 pub(super) fn parse_duration(
     text: &str,
     path: &FieldPath,
     errors: &mut Vec<SpecError>,
-) -> Option<jiff::SignedDuration> {
-    let parsed = duration::parse(text, Units::GoAndDays);
-    parsed.map_err(|error| errors.push(SpecError::new(path.clone(), error.to_string()))).ok()
+) -> Option<SignedDuration> {
+    match duration::parse(text, Units::GoAndDays) {
+        Ok(parsed) => Some(parsed),
+        Err(error) => {
+            let longest = longest(text);
+            if longest.is_none() {
+                errors.push(SpecError::new(path.clone(), error.to_string()));
+            }
+            longest
+        }
+    }
+}
+
+/// The most seconds that Temporal's JSON may hold.
+const JSON_MAX_S: f64 = 315_576_000_000.0;
+
+/// The longest duration of Go, if `text` is a number of seconds.
+fn longest(text: &str) -> Option<SignedDuration> {
+    let number = text.strip_suffix('s')?;
+    let unsigned = number.strip_prefix('-').unwrap_or(number);
+    let plain = unsigned.bytes().all(|c| c.is_ascii_digit() || c == b'.');
+    let seconds: f64 = unsigned.parse().ok().filter(|_| plain)?;
+    let longest = if number == unsigned { i64::MAX } else { i64::MIN };
+    (seconds > 1.0 && seconds <= JSON_MAX_S).then(|| SignedDuration::from_nanos(longest))
 }

@@ -184,3 +184,69 @@ fn jitter_is_drawn_from_the_seed_and_stays_before_the_next_time() {
     }
     assert!(delays.len() > 50, "{delays:?}");
 }
+
+#[test]
+fn what_is_left_out_is_not_checked_unless_temporal_would_not_survive_it() {
+    let spec = |range: Value| {
+        json!({
+            "interval": [{"interval": "1h"}],
+            "excludeStructuredCalendar": [{
+                "comment": "x".repeat(201),
+                "second": [{}], "minute": [{}], "hour": [range],
+                "dayOfMonth": [{"start": 0, "end": 99}], "month": [{"end": 12}],
+                "dayOfWeek": [{"end": 7}],
+            }],
+            "excludeCalendar": [{"comment": "x".repeat(201), "hour": "3"}],
+        })
+    };
+    for (range, left) in [
+        (json!({"start": 1, "end": 100}), vec!["2024-01-02T00:00:00Z"]),
+        (
+            json!({"start": 4, "end": 1, "step": 2}),
+            vec!["2024-01-01T01:00:00Z", "2024-01-01T02:00:00Z"],
+        ),
+        (json!({"start": 24}), vec!["2024-01-01T01:00:00Z", "2024-01-01T02:00:00Z"]),
+    ] {
+        let found = ticks(&compile(spec(range)), "2024-01-01T00:00:00Z", "2024-01-02T01:00:00Z");
+        assert_eq!(found[..left.len()], left);
+    }
+    for range in [json!({"start": -1}), json!({"start": 1, "step": -1})] {
+        assert!(Compiled::compile(&serde_json::from_value(spec(range)).unwrap()).is_err());
+    }
+}
+
+#[test]
+fn times_are_named_from_the_start_or_1970_on_until_2100() {
+    let daily = json!([{"interval": "24h"}]);
+    let first =
+        |spec: Value, after: &str| compile(spec).next_after(at(after)).map(|t| t.to_string());
+    let early = "1960-01-01T00:00:00Z";
+    assert_eq!(first(json!({"interval": daily}), early).as_deref(), Some("1970-01-01T00:00:00Z"));
+    let spec = json!({"interval": daily, "startTime": "1965-03-04T00:00:00Z"});
+    assert_eq!(first(spec, early).as_deref(), Some("1965-03-04T00:00:00Z"));
+    assert_eq!(first(json!({"interval": daily}), "2100-12-31T00:00:00Z"), None);
+}
+
+#[test]
+fn an_interval_that_is_too_long_is_the_longest_but_not_in_a_cron_string() {
+    for text in ["9223372037s", "315576000000s"] {
+        let spec = compile(json!({"interval": [{"interval": text, "phase": "60s"}]}));
+        let first = spec.next_after(at("1970-01-01T00:00:00Z"));
+        assert_eq!(first, Some(at("1970-01-01T00:01:00Z")));
+    }
+    for spec in [
+        json!({"interval": [{"interval": "315576000001s"}]}),
+        json!({"cronString": ["@every 9223372037s"]}),
+        json!({"cronString": ["@every 1h/"], "interval": [{"interval": "1s", "phase": "9223372037s"}]}),
+    ] {
+        assert!(Compiled::compile(&serde_json::from_value(spec).unwrap()).is_err());
+    }
+}
+
+#[test]
+fn white_space_may_stand_around_a_cron_string_with_a_zone() {
+    let spec = compile(json!({"cronString": ["\tCRON_TZ=Europe/Paris \t0 9 * * * "]}));
+    assert_eq!(spec.next_after(at("2024-01-01T00:00:00Z")), Some(at("2024-01-01T08:00:00Z")));
+    let none = json!({"cronString": ["CRON_TZ=Europe/Paris "]});
+    assert!(Compiled::compile(&serde_json::from_value(none).unwrap()).is_err());
+}
