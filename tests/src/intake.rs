@@ -23,8 +23,10 @@ const MAX_IN_FLIGHT: u32 = 64;
 /// How often it is looked how far the daemon is.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// How long it took, and what was used of the processors.
+/// How many messages were taken in what time, and what was used of the processors.
 pub struct Took {
+    /// How many, from the beginning of the time on.
+    pub messages: u64,
     /// How long.
     pub time: Duration,
     /// Of the processors.
@@ -32,14 +34,14 @@ pub struct Took {
 }
 
 impl Took {
-    /// How many of so many messages that is in a second.
-    pub fn rate(&self, messages: u64) -> f64 {
-        per_second(messages, self.time)
+    /// How many that is in a second.
+    pub fn rate(&self) -> f64 {
+        per_second(self.messages, self.time)
     }
 
-    /// Milliseconds of a processor for a thousand of so many messages.
-    pub fn cpu_per_thousand(&self, messages: u64) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / messages.max(1) as f64
+    /// Milliseconds of a processor for a thousand of them.
+    pub fn cpu_per_thousand(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.messages.max(1) as f64
     }
 }
 
@@ -62,7 +64,7 @@ pub fn body(number: u64) -> String {
 }
 
 /// How long a daemon in `folder` takes for the messages that wait at an event source `builds`: from
-/// the first durable event to the last, or to the last request at the sink.
+/// when the first durable events are seen to the last event, or to the last request at the sink.
 ///
 /// # Errors
 /// Nothing comes for [`QUIET`], more comes than there are messages, or the daemon ends badly.
@@ -78,28 +80,32 @@ pub async fn taken(
         place.write("sensor.yaml", &http_sensor("notify", &sink.url(), MAX_IN_FLIGHT))?;
     }
     let daemon = place.spawn()?;
-    has_durable(&daemon, 1, messages).await?;
+    // What is durable by then was done before.
+    let before = has_durable(&daemon, 1, messages).await?;
     let (began, used) = (Instant::now(), cpu(daemon.pid())?);
     match sink {
         Some(sink) => sink.has_received(messages, QUIET).await?,
-        None => has_durable(&daemon, messages, messages).await?,
+        None => {
+            has_durable(&daemon, messages, messages).await?;
+        }
     }
-    let took = Took { time: began.elapsed(), cpu: cpu(daemon.pid())?.saturating_sub(used) };
+    let (time, cpu) = (began.elapsed(), cpu(daemon.pid())?.saturating_sub(used));
+    let took = Took { messages: messages - before, time, cpu };
     has_durable(&daemon, messages, messages).await?;
     let ended = daemon.stop().await?;
     ensure!(ended.status.success(), "{}:\n{}", ended.status, ended.stderr);
     Ok(took)
 }
 
-/// Waits until so many events of `messages` are durable.
-async fn has_durable(daemon: &Daemon, events: u64, messages: u64) -> anyhow::Result<()> {
+/// Waits until so many events of `messages` are durable, and tells how many are.
+async fn has_durable(daemon: &Daemon, events: u64, messages: u64) -> anyhow::Result<u64> {
     let (mut last, mut since) = (0, Instant::now());
     loop {
         // Before it listens it does not answer, and before the first event there is no series.
         let durable = daemon.metric("argo_events_events_sent_total").await.unwrap_or(0.0) as u64;
         ensure!(durable <= messages, "{durable} events of {messages} messages");
         if durable >= events {
-            return Ok(());
+            return Ok(durable);
         }
         if durable > last {
             (last, since) = (durable, Instant::now());

@@ -2,6 +2,7 @@
 
 pub mod argo_events;
 pub mod aws;
+pub mod bare;
 pub mod clients;
 pub mod commands;
 pub mod daemon;

@@ -68,10 +68,10 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let sent_on = event_source(&brokers, "sent-on");
     let sent_on = taken(folder, &sent_on, messages, Some(&sink)).await?;
 
-    let rate = |took: &Took| took.rate(messages);
+    let rate = |took: &Took| took.rate();
     let row = |what: &str, took: &Took| {
         let part = 100.0 * rate(took) / rate(&bare);
-        let cpu = took.cpu_per_thousand(messages);
+        let cpu = took.cpu_per_thousand();
         println!("| {what} | {:.0} | {part:.0} % | {cpu:.1} ms |", rate(took));
     };
     println!("| Kafka | messages/s | of the bare client | CPU per 1,000 |");
@@ -104,7 +104,8 @@ fn read(topic: &Topic, messages: u64) -> anyhow::Result<Took> {
         last = Instant::now();
     }
     let (began, used) = begun.unwrap_or((last, Duration::ZERO));
-    Ok(Took { time: last - began, cpu: cpu(pid)?.saturating_sub(used) })
+    let cpu = cpu(pid)?.saturating_sub(used);
+    Ok(Took { messages: messages - 1, time: last - began, cpu })
 }
 
 fn event_source(brokers: &str, group: &str) -> String {

@@ -1,10 +1,13 @@
 //! A stream full of messages, and the bare client that fills and empties it.
 
+use std::time::Instant;
+
 use anyhow::{Context as _, ensure};
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::{self, Context};
 use futures_util::StreamExt as _;
-use tripline_tests::intake::body;
+use tripline_tests::intake::{Took, body};
+use tripline_tests::proc::cpu;
 
 /// How many messages are published before the first one's answer is waited for.
 const IN_FLIGHT: usize = 1000;
@@ -44,23 +47,30 @@ impl Backlog {
         Ok(())
     }
 
-    /// Takes and acknowledges so many messages, as a durable consumer.
-    pub async fn empty(&self, messages: u64) -> anyhow::Result<()> {
+    /// Takes and acknowledges so many messages, as a durable consumer: how long that takes from the
+    /// first to when the server has the last acknowledgement.
+    pub async fn empty(&self, messages: u64) -> anyhow::Result<Took> {
         let stream = self.context.get_stream(self.name).await?;
         let config = pull::Config {
             durable_name: Some("bare".to_owned()),
             ack_policy: AckPolicy::Explicit,
-            max_ack_pending: 4000,
+            max_ack_pending: 12_000,
             ..Default::default()
         };
         let consumer = stream.create_consumer(config).await?;
-        let mut taken = consumer.stream().max_messages_per_batch(1000).messages().await?;
+        let mut taken = consumer.stream().max_messages_per_batch(2000).messages().await?;
+        let (pid, mut begun) = (std::process::id(), None);
         for _ in 0..messages {
             let message = taken.next().await.context("the consumer has ended")??;
+            if begun.is_none() {
+                begun = Some((Instant::now(), cpu(pid)?));
+            }
             message.ack().await.map_err(|error| anyhow::anyhow!(error))?;
         }
         self.context.client().flush().await?;
-        Ok(())
+        let (began, used) = begun.context("there are no messages")?;
+        let cpu = cpu(pid)?.saturating_sub(used);
+        Ok(Took { messages: messages - 1, time: began.elapsed(), cpu })
     }
 
     /// Whether every message is acknowledged.

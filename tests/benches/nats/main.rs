@@ -16,7 +16,7 @@ use anyhow::ensure;
 use clap::Parser;
 use tripline_testbed::Nats;
 use tripline_tests::daemon::Place;
-use tripline_tests::intake::{PART, Took, body, per_second, taken};
+use tripline_tests::intake::{PART, Took, body, taken};
 use tripline_tests::proc::cpu;
 use tripline_tests::sink::Sink;
 
@@ -52,9 +52,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     eprintln!("{messages} messages for the bare client");
     let backlog = Backlog::create(&server.url(), "BARE").await?;
     backlog.fill(messages).await?;
-    let began = Instant::now();
-    backlog.empty(messages).await?;
-    let bare = per_second(messages, began.elapsed());
+    let bare = backlog.empty(messages).await?;
 
     eprintln!("for the daemon, which makes them events");
     let events = emptied(&server, "EVENTS", messages, None).await?;
@@ -62,23 +60,19 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let sink = Sink::start()?;
     let sent_on = emptied(&server, "SENTON", messages, Some(&sink)).await?;
     eprintln!("and of core NATS, {} a second", arguments.rate);
-    let (heard, core) = heard(&server, messages, arguments.rate).await?;
+    let core = heard(&server, messages, arguments.rate).await?;
 
-    let row = |what: &str, messages: u64, took: &Took| {
-        let (rate, cpu) = (took.rate(messages), took.cpu_per_thousand(messages));
-        println!("| {what} | {rate:.0} | {:.0} % | {cpu:.0} ms |", 100.0 * rate / bare);
+    let row = |what: &str, took: &Took| {
+        let (rate, cpu) = (took.rate(), took.cpu_per_thousand());
+        println!("| {what} | {rate:.0} | {:.0} % | {cpu:.1} ms |", 100.0 * rate / bare.rate());
     };
     println!("| NATS | messages/s | of the bare client | CPU per 1,000 |");
     println!("| --- | ---: | ---: | ---: |");
-    println!("| bare client: take, acknowledge | {bare:.0} | 100 % | |");
-    row("JetStream → durable event, acknowledged", messages, &events);
-    row(
-        "JetStream → durable event, acknowledged, and on through an HTTP trigger",
-        messages,
-        &sent_on,
-    );
-    row(&format!("core → durable event ({heard} of {messages} heard)"), heard, &core);
-    let rate = events.rate(messages);
+    row("bare client: take, acknowledge", &bare);
+    row("JetStream → durable event, acknowledged", &events);
+    row("JetStream → durable event, acknowledged, and on through an HTTP trigger", &sent_on);
+    row(&format!("core → durable event ({} of {messages} heard)", core.messages), &core);
+    let (rate, bare) = (events.rate(), bare.rate());
     ensure!(rate >= PART * bare, "the source has less than {PART} of the bare client's rate");
     Ok(())
 }
@@ -101,7 +95,7 @@ async fn emptied(
 }
 
 /// How many messages that are published at this rate the daemon hears.
-async fn heard(server: &Nats, messages: u64, rate: u32) -> anyhow::Result<(u64, Took)> {
+async fn heard(server: &Nats, messages: u64, rate: u32) -> anyhow::Result<Took> {
     let place = Place::below(env!("CARGO_TARGET_TMPDIR").as_ref())?;
     place.write("event-source.yaml", &event_source(server, "core", ""))?;
     let daemon = place.start().await?;
@@ -125,10 +119,11 @@ async fn heard(server: &Nats, messages: u64, rate: u32) -> anyhow::Result<(u64, 
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let took = Took { time: since - began, cpu: cpu(daemon.pid())?.saturating_sub(used) };
+    let cpu = cpu(daemon.pid())?.saturating_sub(used);
+    let took = Took { messages: heard, time: since - began, cpu };
     let ended = daemon.stop().await?;
     ensure!(ended.status.success(), "{}:\n{}", ended.status, ended.stderr);
-    Ok((heard, took))
+    Ok(took)
 }
 
 fn event_source(server: &Nats, subject: &str, more: &str) -> String {

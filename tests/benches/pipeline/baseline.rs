@@ -1,21 +1,18 @@
-//! Servers to compare with, each in a process of its own.
+//! What the servers do that the daemon is compared with.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
+use hyper::Request;
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tripline_bus::embedded::{EmbeddedBus, OpenOptions};
 use tripline_bus::{Append, Bus as _, Log};
+use tripline_tests::bare;
 use tripline_tests::load::{correlation_id, number_in};
 
 /// How many calls are made at once.
@@ -32,44 +29,16 @@ pub fn serve(
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let path = match what {
-            "echo" => None,
-            "bare" => Some(BarePath::start(directory, sink.context("--sink is missing")?)?),
+        match what {
+            "echo" => bare::serve(address, bare::read).await,
+            "bare" => {
+                let path = BarePath::start(directory, sink.context("--sink is missing")?)?;
+                let path = Arc::new(path);
+                bare::serve(address, move |request| Arc::clone(&path).take(request)).await
+            }
             other => bail!("there is no server `{other}`"),
-        };
-        accept(TcpListener::bind(address).await?, path.map(Arc::new)).await
+        }
     })
-}
-
-async fn accept(listener: TcpListener, path: Option<Arc<BarePath>>) -> anyhow::Result<()> {
-    loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        let path = path.clone();
-        tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let path = path.clone();
-                async move { Ok::<_, Infallible>(answer(path.as_deref(), request).await) }
-            });
-            let connection = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service);
-            // A generator that ends cuts its connections off.
-            drop(connection.await);
-        });
-    }
-}
-
-async fn answer(path: Option<&BarePath>, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let taken = match path {
-        Some(path) => path.take(request).await,
-        None => request.collect().await.map(drop).map_err(anyhow::Error::from),
-    };
-    let mut response = Response::new(Full::new(Bytes::from_static(b"success")));
-    if let Err(error) = taken {
-        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        *response.body_mut() = Full::new(Bytes::from(error.to_string()));
-    }
-    response
 }
 
 /// One synced append, then a call.
@@ -91,7 +60,7 @@ impl BarePath {
         Ok(Self { bus, calls })
     }
 
-    async fn take(&self, request: Request<Incoming>) -> anyhow::Result<()> {
+    async fn take(self: Arc<Self>, request: Request<Incoming>) -> anyhow::Result<()> {
         let id = request.headers().get("webhook-id").context("no id")?.to_str()?;
         let correlation = correlation_id(number_in(id).context("no number")?);
         let body = request.collect().await?.to_bytes();

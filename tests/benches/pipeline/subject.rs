@@ -1,15 +1,14 @@
 //! What is measured: a process that takes events.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use tripline_bus::Log;
+use tripline_tests::bare::Server;
 use tripline_tests::daemon::{Daemon, Place, SOON};
 use tripline_tests::load::{Connection, Requests};
-use tripline_tests::ports::free_port;
 use tripline_tests::resources::{event_source, http_sensor, workflow_sensor};
 use tripline_tests::sink::Sink;
 use tripline_tests::store::Store;
@@ -35,12 +34,9 @@ pub struct Subject {
 }
 
 enum Process {
-    Baseline(Baseline),
+    Baseline(Server),
     Daemon(Box<(Place, Daemon)>),
 }
-
-/// A process that is killed when it is dropped.
-struct Baseline(Child);
 
 impl Subject {
     /// Starts what a row measures.
@@ -66,23 +62,16 @@ impl Subject {
         sink: Option<&Sink>,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir_in(directory)?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--serve", row, "--listen", &address.to_string()]);
-        command.arg("--directory").arg(folder.path()).stdin(Stdio::null());
-        if let Some(sink) = sink {
-            command.args(["--sink", &sink.url()]);
+        let directory = folder.path().to_str().context("the folder's name is no text")?;
+        let mut arguments = vec!["--serve", row, "--directory", directory];
+        let url = sink.map(Sink::url);
+        if let Some(url) = &url {
+            arguments.extend(["--sink", url]);
         }
-        let child = command.spawn()?;
-        let sink = sink.map(|sink| (sink.clone(), sink.count()));
-        let process = Process::Baseline(Baseline(child));
-        let subject = Self { title, address, process, sink, _folder: Some(folder), servers: None };
-        let deadline = Instant::now() + SOON;
-        while Connection::open(address).await.is_err() {
-            ensure!(Instant::now() < deadline, "{title} does not listen");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok(subject)
+        let server = Server::start(&arguments).await?;
+        let (address, sink) = (server.address, sink.map(|sink| (sink.clone(), sink.count())));
+        let process = Process::Baseline(server);
+        Ok(Self { title, address, process, sink, _folder: Some(folder), servers: None })
     }
 
     async fn daemon(
@@ -127,7 +116,7 @@ impl Subject {
     /// The process.
     pub fn pid(&self) -> u32 {
         match &self.process {
-            Process::Baseline(Baseline(child)) => child.id(),
+            Process::Baseline(server) => server.pid(),
             Process::Daemon(both) => both.1.pid(),
         }
     }
@@ -200,12 +189,4 @@ impl Subject {
 async fn triggered(daemon: &Daemon) -> anyhow::Result<u64> {
     // Before the first action there is no series.
     Ok(daemon.metric("argo_events_action_triggered_total").await.unwrap_or(0.0) as u64)
-}
-
-impl Drop for Baseline {
-    fn drop(&mut self) {
-        // One that has ended cannot be killed, and that is as good.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
 }

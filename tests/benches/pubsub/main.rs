@@ -49,7 +49,7 @@ async fn run(messages: u64) -> anyhow::Result<()> {
     server.create_subscription("daemon", "builds")?;
     server.publish("builds", &backlog)?;
     let folder = env!("CARGO_TARGET_TMPDIR").as_ref();
-    let events = taken(folder, &event_source(&server), messages, None).await?.rate(messages);
+    let events = taken(folder, &event_source(&server), messages, None).await?.rate();
 
     println!("| Pub/Sub's emulator | messages/s | of the bare client |");
     println!("| --- | ---: | ---: |");

@@ -96,7 +96,7 @@ async fn emptied(
     let folder = env!("CARGO_TARGET_TMPDIR").as_ref();
     let took = taken(folder, &event_source(&backlog), messages, sink).await?;
     backlog.is_empty().await?;
-    Ok(took.rate(messages))
+    Ok(took.rate())
 }
 
 fn event_source(backlog: &Backlog) -> String {

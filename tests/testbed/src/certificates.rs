@@ -45,7 +45,15 @@ impl Authority {
     /// # Errors
     /// A key cannot be made.
     pub fn server(&self) -> anyhow::Result<Certificate> {
-        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+        self.server_called(&["127.0.0.1", "localhost"])
+    }
+
+    /// For a server of these names.
+    ///
+    /// # Errors
+    /// A key cannot be made, or one is no name.
+    pub fn server_called(&self, names: &[&str]) -> anyhow::Result<Certificate> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let params = CertificateParams::new(names)?;
         self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
     }
