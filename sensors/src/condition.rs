@@ -18,7 +18,7 @@ pub const MAX_CONDITION_BYTES: usize = 16 << 10;
 pub const MAX_PARENTHESES: usize = 100;
 
 /// Words of the language that a condition is read with first.
-const CONDITION_WORDS: [&str; 13] = [
+const CONDITION_WORDS: [&str; 12] = [
     "in",
     "or",
     "and",
@@ -31,7 +31,6 @@ const CONDITION_WORDS: [&str; 13] = [
     "nil",
     "true",
     "false",
-    "if",
 ];
 /// Words of the language that the expression is evaluated in.
 const EXPRESSION_WORDS: [&str; 4] = ["in", "IN", "true", "false"];
@@ -49,8 +48,10 @@ enum Node {
     Dependency(usize),
     All(Vec<Node>),
     Any(Vec<Node>),
-    /// A number: no event ever makes it true.
+    /// A number or `false`: no event ever makes it true.
     Never,
+    /// `true`.
+    Always,
 }
 
 impl Condition {
@@ -114,6 +115,7 @@ impl Node {
             Self::All(nodes) => nodes.iter().all(|node| node.holds(received)),
             Self::Any(nodes) => nodes.iter().any(|node| node.holds(received)),
             Self::Never => false,
+            Self::Always => true,
         }
     }
 }
@@ -157,6 +159,14 @@ impl<'t> Parser<'t> {
             self.advance();
             self.end()?;
             return Ok(Node::Never);
+        }
+        // As a text and by itself such a word is an expression of its own.
+        if let Token::Name(word @ ("true" | "false")) | Token::Quoted(word @ ("true" | "false")) =
+            self.token
+            && self.lexer.is_at_end()
+        {
+            word.clone_into(&mut self.expression);
+            return Ok(if word == "true" { Node::Always } else { Node::Never });
         }
         let root = self.any()?;
         self.end()?;
@@ -214,7 +224,9 @@ impl<'t> Parser<'t> {
                 Ok(node)
             }
             Token::Name(name) => {
-                if CONDITION_WORDS.contains(&name) {
+                // By itself the name of a function is a name, joined to others it is not.
+                let alone = self.expression.is_empty() && self.lexer.is_at_end();
+                if CONDITION_WORDS.contains(&name) || !alone && crate::expr::is_builtin(name) {
                     let advice = "give the dependency another name";
                     let found = problem(format!("`{name}` is a word of the condition language"));
                     return Err(Box::new(found.help(advice)));

@@ -59,6 +59,11 @@ impl Fault {
     }
 }
 
+/// Whether the language has a function of this name: a name alone means that function.
+pub(crate) fn is_builtin(name: &str) -> bool {
+    syntax::Each::of(name).is_some() || functions::find(name).is_some()
+}
+
 impl SourceFilter {
     /// Compiles an expression.
     ///

@@ -22,7 +22,7 @@ mod value;
 
 use compile::Step;
 use machine::Machine;
-use value::{FromEvent, Value};
+use value::{Dict, FromEvent, Value};
 
 /// The longest text of a program, in bytes.
 pub const MAX_PROGRAM_BYTES: usize = 64 << 10;
@@ -125,11 +125,20 @@ impl Program {
     pub fn transform(&self, data: &str, now: Option<Timestamp>) -> Result<String, String> {
         let FromEvent(input) = crate::json::parse(data)
             .map_err(|error| format!("the event's data cannot be read: {error}"))?;
-        if !matches!(input, Value::Dict(_) | Value::Null) {
-            return Err("the event's data is no JSON object".to_owned());
-        }
+        // A null is an object without entries, which is written as null again.
+        let (input, null) = match input {
+            Value::Null => {
+                let null = Arc::new(Dict::default());
+                (Value::Dict(Arc::clone(&null)), Some(null))
+            }
+            Value::Dict(_) => (input, None),
+            _ => return Err("the event's data is no JSON object".to_owned()),
+        };
         match Machine::new(&self.0, input, now).first() {
-            Ok(Some(output @ Value::Dict(_))) => output.go_json(),
+            Ok(Some(output @ Value::Dict(_))) => match null {
+                Some(null) => output.with_null(&null).go_json(),
+                None => output.go_json(),
+            },
             Ok(Some(output)) => {
                 Err(format!("the program answers no object but {}", output.described()))
             }

@@ -123,7 +123,8 @@ impl Parameters {
                 }
             }
         }
-        Ok(payload)
+        // A place that finds nothing to set in an empty payload leaves none.
+        Ok(payload.filter(|payload| !payload.is_empty()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use granit_parser::{Event, Parser, ScalarStyle, StrInput};
+use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
 use crate::json::{self, Escapes};
 
@@ -40,6 +40,9 @@ pub(crate) fn to_json(text: &str) -> Result<String, String> {
     if first.is_some_and(|line| line.starts_with('\t')) {
         return Err("a tab cannot indent".to_owned());
     }
+    if first.is_some_and(|line| line.trim_end() == "..." || line.starts_with("... ")) {
+        return Err("a document ends before it begins".to_owned());
+    }
     let options = granit_parser::options! {
         emit_comments: false,
         flow_nesting_limit: MAX_DEPTH,
@@ -47,7 +50,8 @@ pub(crate) fn to_json(text: &str) -> Result<String, String> {
         simple_key_max_lookahead: 64 * 1024,
     };
     let parser = Parser::new_from_str_with_options(text, options);
-    let mut reader = Reader { parser, anchors: HashMap::new(), nodes: 0, bytes: 0 };
+    let (anchors, place) = (HashMap::new(), Span::default());
+    let mut reader = Reader { text, parser, place, anchors, nodes: 0, bytes: 0 };
     loop {
         match reader.next()? {
             None | Some(Event::StreamEnd | Event::DocumentEnd) => return Ok("null".to_owned()),
@@ -58,6 +62,9 @@ pub(crate) fn to_json(text: &str) -> Result<String, String> {
 }
 
 struct Reader<'t> {
+    text: &'t str,
+    /// Where the last event stands.
+    place: Span,
     parser: Parser<'t, StrInput<'t>>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
@@ -68,7 +75,10 @@ impl<'t> Reader<'t> {
     fn next(&mut self) -> Result<Option<Event<'t>>, String> {
         match self.parser.next_event() {
             None => Ok(None),
-            Some(Ok((event, _))) => Ok(Some(event)),
+            Some(Ok((event, place))) => {
+                self.place = place;
+                Ok(Some(event))
+            }
             Some(Err(error)) => Err(error.to_string()),
         }
     }
@@ -93,7 +103,8 @@ impl<'t> Reader<'t> {
         let (anchor, node) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.as_ref().map(|tag| tag.suffix());
-                let json = scalar(&text, style == ScalarStyle::Plain, tag)?;
+                let text = self.as_written(&text, style)?;
+                let json = scalar(text, style == ScalarStyle::Plain, tag)?;
                 (anchor, Node { json, nodes: 1, entries: None, items: Vec::new() })
             }
             Event::SequenceStart(_, anchor, _) => (anchor, self.sequence(depth)?),
@@ -112,6 +123,26 @@ impl<'t> Reader<'t> {
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
+    }
+
+    /// The text of the scalar that was read last, where it is one in YAML 1.1.
+    fn as_written<'s>(&self, text: &'s str, style: ScalarStyle) -> Result<&'s str, String> {
+        let range = self.place.byte_range();
+        match style {
+            ScalarStyle::DoubleQuoted => {
+                let raw = range.and_then(|range| self.text.get(range)).unwrap_or_default();
+                check_escapes(raw)?;
+            }
+            // The end of the text is no line break.
+            ScalarStyle::Literal | ScalarStyle::Folded
+                if !self.text.ends_with(['\n', '\r'])
+                    && range.as_ref().is_some_and(|range| range.end >= self.text.len()) =>
+            {
+                return Ok(text.strip_suffix('\n').unwrap_or(text));
+            }
+            _ => {}
+        }
+        Ok(text)
     }
 
     fn sequence(&mut self, depth: usize) -> Result<Node, String> {
@@ -149,7 +180,12 @@ impl<'t> Reader<'t> {
                 &event,
                 Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<"
             );
-            let key = self.node(event, depth + 1)?;
+            let key = match &event {
+                Event::Scalar(text, ScalarStyle::Plain, 0, None) if float(text).is_some() => {
+                    float(text).map(float_key).unwrap_or_default()
+                }
+                _ => key_text(&self.node(event, depth + 1)?)?,
+            };
             let event = self.need()?;
             let value = self.node(event, depth + 1)?;
             nodes += value.nodes;
@@ -167,9 +203,27 @@ impl<'t> Reader<'t> {
                 }
                 continue;
             }
-            entries.insert(key_text(&key)?, value.json);
+            entries.insert(key, value.json);
         }
     }
+}
+
+/// Escapes of YAML 1.2 and JSON that YAML 1.1 does not have.
+fn check_escapes(raw: &str) -> Result<(), String> {
+    let mut rest = raw;
+    while let Some(at) = rest.find('\\') {
+        let escape = &rest[at + 1..];
+        let code = escape.strip_prefix('u').and_then(|code| code.get(..4));
+        let code = code.and_then(|code| u32::from_str_radix(code, 16).ok());
+        if escape.starts_with('/') {
+            return Err("there is no escape `\\/`".to_owned());
+        }
+        if code.is_some_and(|code| (0xd800..0xe000).contains(&code)) {
+            return Err("an escape names half a character".to_owned());
+        }
+        rest = escape.get(escape.chars().next().map_or(0, char::len_utf8)..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 fn object(entries: &BTreeMap<String, String>) -> String {
@@ -192,6 +246,11 @@ fn key_text(key: &Node) -> Result<String, String> {
             read.map_err(|error| error.to_string())
         }
         Some(b'{' | b'[' | b'n') | None => Err("a key is no text".to_owned()),
+        Some(b'0'..=b'9')
+            if key.json.parse::<u64>().is_ok_and(|key| i64::try_from(key).is_err()) =>
+        {
+            Err(format!("the key {} is too large", key.json))
+        }
         _ => Ok(key.json.clone()),
     }
 }
@@ -233,24 +292,52 @@ fn resolve(text: &str) -> Result<Option<String>, String> {
     if let Some(word) = word {
         return Ok(Some(word.to_owned()));
     }
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
-        return Err(format!("JSON has no number `{text}`"));
-    }
-    if !text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
-        return Ok(None);
-    }
-    let bare = text.replace('_', "");
-    if let Some(number) = integer(&bare) {
-        return Ok(Some(number.to_string()));
-    }
-    if is_float(&bare) {
-        let value = json::float(&bare).or_else(|_| json::float(&format!("0{bare}")))?;
+    if let Some(value) = float(text) {
+        if !value.is_finite() {
+            return Err(format!("JSON has no number `{text}`"));
+        }
         let mut json = String::new();
         json::push_float(&mut json, value);
         return Ok(Some(json));
     }
-    Ok(None)
+    if !text.starts_with(|c: char| c.is_ascii_digit() || "+-".contains(c)) {
+        return Ok(None);
+    }
+    Ok(integer(&text.replace('_', "")).map(|number| number.to_string()))
+}
+
+/// A plain scalar that is a float and no integer. One that is too large is a text.
+fn float(text: &str) -> Option<f64> {
+    match text {
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Some(f64::INFINITY),
+        "-.inf" | "-.Inf" | "-.INF" => return Some(f64::NEG_INFINITY),
+        ".nan" | ".NaN" | ".NAN" => return Some(f64::NAN),
+        _ if !text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => return None,
+        _ => {}
+    }
+    let bare = if text.starts_with('.') { text.to_owned() } else { text.replace('_', "") };
+    let is_float = integer(&bare).is_none() && is_float(&bare);
+    bare.parse().ok().filter(|value: &f64| is_float && value.is_finite())
+}
+
+/// A float as a key: with the digits of single precision.
+#[expect(clippy::cast_possible_truncation, reason = "single precision is what is asked for")]
+fn float_key(value: f64) -> String {
+    let single = value as f32;
+    if single.is_nan() {
+        return ".nan".to_owned();
+    }
+    if single.is_infinite() {
+        return if single > 0.0 { ".inf" } else { "-.inf" }.to_owned();
+    }
+    let text = format!("{single:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    match exponent {
+        -4..=5 => single.to_string(),
+        exponent if exponent < 0 => format!("{digits}e-{:02}", -exponent),
+        exponent => format!("{digits}e+{exponent:02}"),
+    }
 }
 
 /// An integer; a leading zero is that of an octal number.
@@ -332,6 +419,11 @@ mod tests {
             ("plain", r#""plain""#),
             ("", "null"),
             ("# only a comment", "null"),
+            ("a: 1e400", r#"{"a":"1e400"}"#),
+            (".inf: 1\n1e7: 2\n0.1: 3", r#"{".inf":1,"0.1":3,"1e+07":2}"#),
+            ("a: |\n  x", r#"{"a":"x"}"#),
+            ("a: |\n  x\nb: 1", r#"{"a":"x\n","b":1}"#),
+            (r#"a: "\u00e9\\/""#, r#"{"a":"é\\/"}"#),
             ("a: 1\n---\nb: 2", r#"{"a":1}"#),
         ] {
             assert_eq!(to_json(yaml).as_deref(), Ok(json), "{yaml}");
@@ -341,6 +433,9 @@ mod tests {
     #[test]
     fn what_json_does_not_have_is_an_error() {
         for yaml in ["a: .inf", "a: .nan", "? [1]\n: x", "\ta: 1", "a: @x", "a: [1", "a: *b"] {
+            assert!(to_json(yaml).is_err(), "{yaml}");
+        }
+        for yaml in [r#"a: "\/""#, r#"a: "\ud83d\ude00""#, "18446744073709551615: a", "..."] {
             assert!(to_json(yaml).is_err(), "{yaml}");
         }
     }

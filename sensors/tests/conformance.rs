@@ -1,7 +1,7 @@
 //! What the released Argo Events answered, against what Tripline answers.
 //!
-//! Each file of the folder named by `TRIPLINE_VECTORS` (default: `tests/vectors` of the
-//! project) is an array of cases. The run prints a line for each file and fails below
+//! Each file of the folder named by `TRIPLINE_VECTORS` (default: `tests/vectors` and
+//! `tests/vectors-more` of the project) is an array of cases. The run prints a line for each file and fails below
 //! its total. A deviation is a rule: a predicate on the case, with the answer that
 //! Tripline gives instead, which is checked.
 

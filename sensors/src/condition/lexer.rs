@@ -49,6 +49,12 @@ impl<'t> Lexer<'t> {
         self.text.is_empty()
     }
 
+    /// Nothing but white space and comments is left.
+    pub(super) fn is_at_end(&self) -> bool {
+        let mut rest = Self { text: self.text, rest: self.rest };
+        rest.next() == Token::End
+    }
+
     pub(super) fn next(&mut self) -> Token<'t> {
         self.skip();
         let Some(first) = self.rest.chars().next() else { return Token::End };

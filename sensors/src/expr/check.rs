@@ -14,6 +14,7 @@ enum Type {
     Text,
     List,
     Map,
+    Function,
 }
 
 impl Type {
@@ -27,6 +28,7 @@ impl Type {
             Self::Text => "string",
             Self::List => "a list",
             Self::Map => "a map",
+            Self::Function => "a function",
         }
     }
 
@@ -59,6 +61,7 @@ fn type_of(node: &Node) -> Result<Type, Fault> {
         Kind::Int(_) => Type::Int,
         Kind::Float(_) => Type::Float,
         Kind::Text(_) => Type::Text,
+        Kind::Name(name) if super::is_builtin(name) => Type::Function,
         Kind::Name(_) | Kind::Pointer(_) => Type::Any,
         Kind::List(items) => {
             items.iter().try_for_each(check)?;
@@ -111,7 +114,7 @@ fn type_of(node: &Node) -> Result<Type, Fault> {
                     let message = format!("{} has no field", found.name());
                     return Err(Fault::at(node.at, message));
                 }
-                Type::Bool | Type::Int | Type::Float | Type::Nil => {
+                Type::Bool | Type::Int | Type::Float | Type::Nil | Type::Function => {
                     let message = format!("{} has no field", found.name());
                     return Err(Fault::at(node.at, message));
                 }
@@ -133,14 +136,13 @@ fn type_of(node: &Node) -> Result<Type, Fault> {
             found
         }
         Kind::Call(callee, arguments) => {
-            check(callee)?;
+            if type_of(callee)? == Type::Nil {
+                return Err(Fault::at(node.at, "nil cannot be called"));
+            }
             arguments.iter().try_for_each(check)?;
             Type::Any
         }
-        Kind::Function(_, arguments) => {
-            arguments.iter().try_for_each(check)?;
-            Type::Any
-        }
+        Kind::Function(name, arguments) => function(node, name, arguments)?,
         Kind::Each(each, list, asked, start) => {
             need(list, Type::List)?;
             if let Some(start) = start {
@@ -153,10 +155,49 @@ fn type_of(node: &Node) -> Result<Type, Fault> {
             match each {
                 Each::All | Each::None | Each::Any | Each::One => Type::Bool,
                 Each::Filter | Each::Map => Type::List,
-                Each::Count => Type::Int,
+                Each::Count | Each::FindIndex | Each::FindLastIndex => Type::Int,
                 _ => Type::Any,
             }
         }
+    })
+}
+
+/// What a function of the language answers, as far as that is known before.
+fn function(node: &Node, name: &str, arguments: &[Node]) -> Result<Type, Fault> {
+    let types = arguments.iter().map(type_of).collect::<Result<Vec<_>, _>>()?;
+    let refused =
+        |found: &Type| Fault::at(node.at, format!("`{name}` does not take {}", found.name()));
+    Ok(match name {
+        // They compare arguments; that an argument may be a list is only known later.
+        "max" | "min" => {
+            for found in &types {
+                match found {
+                    Type::Any => return Ok(Type::Any),
+                    Type::Int | Type::Float => {}
+                    other => return Err(refused(other)),
+                }
+            }
+            types.first().copied().unwrap_or(Type::Any)
+        }
+        "get" => match types.as_slice() {
+            [found @ (Type::Nil | Type::Bool | Type::Int | Type::Float), ..] => {
+                return Err(refused(found));
+            }
+            [Type::List, key, ..] if !key.is_number() => return Err(refused(key)),
+            _ => Type::Any,
+        },
+        "first" | "last" => match types.first() {
+            Some(Type::Any | Type::List) | None => Type::Any,
+            Some(other) => return Err(refused(other)),
+        },
+        "len" | "int" | "indexOf" | "lastIndexOf" => Type::Int,
+        "ceil" | "floor" | "round" | "float" | "mean" | "median" => Type::Float,
+        "hasPrefix" | "hasSuffix" => Type::Bool,
+        "type" | "string" | "trim" | "trimPrefix" | "trimSuffix" | "upper" | "lower"
+        | "replace" | "repeat" | "join" | "toJSON" | "toBase64" | "fromBase64" => Type::Text,
+        "split" | "splitAfter" | "keys" | "values" | "toPairs" | "sort" | "sortBy" => Type::List,
+        "fromPairs" => Type::Map,
+        _ => Type::Any,
     })
 }
 

@@ -214,6 +214,9 @@ impl Evaluator {
     fn binary(&mut self, operator: Operator, left: &Node, right: &Node) -> Worked {
         use Operator as O;
         match operator {
+            // A literal on the right decides before the left is worked out.
+            O::Or if matches!(right.kind, Kind::Bool(true)) => return Ok(Value::Bool(true)),
+            O::And if matches!(right.kind, Kind::Bool(false)) => return Ok(Value::Bool(false)),
             O::Or => return Ok(Value::Bool(self.truth(left)? || self.truth(right)?)),
             O::And => return Ok(Value::Bool(self.truth(left)? && self.truth(right)?)),
             O::Otherwise => {
@@ -328,7 +331,10 @@ impl Evaluator {
         let items = match self.value(list)? {
             Value::List(items, _) => items,
             Value::Map(map) if map.is_empty() => Rc::default(),
-            Value::Text(text) if text.is_empty() => Rc::default(),
+            // A text is gone through byte by byte.
+            Value::Text(text) => {
+                Rc::new(text.bytes().map(|byte| Value::Int(byte.into())).collect())
+            }
             other => return fail(format!("{} is no list", other.type_name())),
         };
         self.charge(items.len())?;

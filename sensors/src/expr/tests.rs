@@ -105,6 +105,9 @@ fn mistakes_say_where_they_are() {
         ("b matches \"(\"", "column 11: it is no regular expression: a `)` is missing"),
         ("1 + \"a\" == 2", "column 3: the operator does not take int and string"),
         ("1 == \"1\"", "column 3: the operator does not take int and string"),
+        ("len == 1", "column 5: the operator does not take a function and int"),
+        ("upper(b) == 1", "column 10: the operator does not take string and int"),
+        ("min([1, 2]) == 1", "column 1: `min` does not take a list"),
         ("not 1", "column 5: bool is expected, not int"),
         ("len()", "column 1: `len` does not take 0 arguments"),
         ("# > 1", "column 1: `#` and `.` are for what goes through a list"),
@@ -126,10 +129,10 @@ fn hostile_expressions_are_cut_off() {
         ("all(1..900, all(1..900, all(1..900, true)))", "more than 1000000 steps"),
         ("reduce(1..100, #acc + #acc, \"x\") == 1", "more than 1000000 steps"),
         (
-            "repeat(\"x\", 1000000) + repeat(repeat(\"x\", 1000), 1000000) == 1",
+            "repeat(\"x\", 1000000) + repeat(repeat(\"x\", 1000), 1000000) == \"\"",
             "more than 1000000 steps",
         ),
-        ("repeat(\"x\", 10000000) == 1", "a million times at most"),
+        ("repeat(\"x\", 10000000) == \"\"", "a million times at most"),
         ("all(n, all(1..400, all(1..400, any(l, # == \"q\"))))", "more than 1000000 steps"),
     ] {
         let found = passes(expression).unwrap_err();

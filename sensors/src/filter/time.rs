@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jiff::civil::Time;
-use jiff::tz::{Disambiguation, TimeZone};
+use jiff::civil::{DateTime, Time};
+use jiff::tz::TimeZone;
 use tripline_config::{FieldPath, Problem};
 
 use super::Answer;
@@ -96,15 +96,24 @@ fn zone(name: &str) -> Option<TimeZone> {
 
 impl Span {
     /// Compared are moments: those of `start` and `stop` on the event's date in the zone.
-    /// A time that the clock skips is read with the offset behind the change, of two
-    /// equal ones the first is meant.
     fn contains(&self, time: Timestamp) -> Option<bool> {
         let date = self.zone.to_datetime(time).date();
-        let moment = |of_day: Time| {
-            let ambiguous = self.zone.to_ambiguous_zoned(date.to_datetime(of_day));
-            ambiguous.disambiguate(Disambiguation::Earlier).ok().map(|zoned| zoned.timestamp())
-        };
+        let moment = |of_day: Time| moment(date.to_datetime(of_day), &self.zone);
         let (start, stop) = (moment(self.start)?, moment(self.stop)?);
         Some(if start < stop { start <= time && time < stop } else { start <= time || time < stop })
     }
+}
+
+/// The moment of a local time as Go's `time.Date` finds it: by the offset of the moment
+/// that the offset at the same reading of UTC leads to. So of two moments the first is
+/// meant, and a time that the clock skips is read with the offset behind the change where
+/// the zone is west of Greenwich, and with the one before where it is east.
+fn moment(local: DateTime, zone: &TimeZone) -> Option<Timestamp> {
+    let reading = local.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let near = zone.to_offset(reading);
+    if near.is_zero() {
+        return Some(reading);
+    }
+    let offset = zone.to_offset(near.to_timestamp(local).ok()?);
+    offset.to_timestamp(local).ok()
 }

@@ -89,6 +89,23 @@ impl Value {
         Ok(Self::Dict(Arc::new(Dict { entries, depth })))
     }
 
+    /// The value with null wherever it has this very object.
+    pub(super) fn with_null(&self, object: &Arc<Dict>) -> Self {
+        match self {
+            Self::Dict(dict) if Arc::ptr_eq(dict, object) => Self::Null,
+            Self::Dict(dict) => {
+                let entries = dict.entries.iter();
+                let entries = entries.map(|(key, value)| (key.clone(), value.with_null(object)));
+                Self::Dict(Arc::new(Dict { entries: entries.collect(), depth: dict.depth }))
+            }
+            Self::List(list) => {
+                let items = list.items.iter().map(|item| item.with_null(object)).collect();
+                Self::List(Arc::new(List { items, depth: list.depth }))
+            }
+            other => other.clone(),
+        }
+    }
+
     fn depth(&self) -> usize {
         match self {
             Self::List(list) => list.depth,

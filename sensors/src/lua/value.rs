@@ -94,25 +94,11 @@ pub(super) fn display(number: f64) -> String {
     if whole as f64 == number && number < 9_223_372_036_854_775_808.0 {
         return whole.to_string();
     }
-    go_float(number)
-}
-
-/// Go's `%v`: an exponent below 1e-4 and from 1e21 on.
-pub(super) fn go_float(number: f64) -> String {
-    let size = number.abs();
-    if number.is_nan() {
-        return "NaN".to_owned();
+    match number {
+        number if number.is_nan() => "NaN".to_owned(),
+        number if number.is_infinite() => if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned(),
+        number => crate::number::display_float(number),
     }
-    if number.is_infinite() {
-        return if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
-    }
-    if size == 0.0 || (1e-4..1e21).contains(&size) {
-        return number.to_string();
-    }
-    let text = format!("{number:e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
-    format!("{mantissa}e{sign}{digits:0>2}")
 }
 
 /// A text as a number: an integer with a prefix for its base, or a float.

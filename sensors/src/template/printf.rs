@@ -16,6 +16,8 @@ struct Spec {
     sharp: bool,
     space: bool,
     zero: bool,
+    /// `%#v`: as Go source.
+    source: bool,
     width: Option<usize>,
     precision: Option<usize>,
 }
@@ -110,8 +112,11 @@ impl Printer<'_> {
             return Ok(());
         };
         self.rest = &self.rest[verb.len_utf8()..];
-        // There `+` asks for the names of fields, which no value has.
-        spec.plus &= verb != 'v';
+        if verb == 'v' {
+            // There `+` asks for the names of fields, which no value has.
+            spec.plus = false;
+            spec.source = std::mem::take(&mut spec.sharp);
+        }
         if verb == '%' {
             self.out.push('%');
         } else if !self.good {
@@ -195,12 +200,15 @@ fn value_as(
         pad(out, value.type_name(), spec);
         return Ok(());
     }
-    if verb == 'v' && spec.sharp {
+    if verb == 'v' && spec.source {
         return print::source(out, value, depth);
     }
     match value {
+        Value::Missing | Value::Nil if depth > 0 => out.push_str("<nil>"),
         Value::Missing | Value::Nil if verb == 'v' => pad(out, "<nil>", spec),
         Value::Missing | Value::Nil => out.push_str(&format!("%!{verb}(<nil>)")),
+        // That is for errors, which are no values here.
+        value if verb == 'w' => return bad(out, value, verb, spec),
         Value::Bool(flag) if matches!(verb, 't' | 'v') => pad(out, &flag.to_string(), spec),
         Value::Int(number) | Value::Int64(number) => {
             return integer(out, value, i128::from(*number), verb, spec);
@@ -235,15 +243,15 @@ fn value_as(
             }
             out.push(']');
         }
-        other => return bad(out, other, verb),
+        other => return bad(out, other, verb, spec),
     }
     Ok(())
 }
 
-/// `%!d(string=x)`.
-fn bad(out: &mut Bounded, value: &Value, verb: char) -> Result<(), String> {
+/// `%!d(string=x)`; flags, width and precision hold for the value.
+fn bad(out: &mut Bounded, value: &Value, verb: char, spec: Spec) -> Result<(), String> {
     out.push_str(&format!("%!{verb}({}=", value.type_name()));
-    print::plain(out, value)?;
+    value_as(out, value, 'v', spec, 0)?;
     out.push(')');
     Ok(())
 }
@@ -290,7 +298,7 @@ fn integer(
             pad(out, &text, Spec { zero: false, ..spec });
             return Ok(());
         }
-        _ => return bad(out, value, verb),
+        _ => return bad(out, value, verb, spec),
     };
     let sign = if number < 0 {
         "-"
@@ -333,31 +341,62 @@ fn float_verb(
         'g' | 'G' => float(number, verb, spec.precision),
         'e' | 'E' | 'f' | 'F' => float(number, verb, Some(spec.precision.unwrap_or(6))),
         'x' | 'X' if spec.precision.is_none() => hexadecimal(number, verb),
-        _ => return bad(out, value, verb),
+        'b' => binary(number),
+        _ => return bad(out, value, verb, spec),
     };
-    let (sign, digits) = match text.strip_prefix(['-', '+']) {
-        Some(digits) if text.starts_with('-') => ("-", digits),
-        Some(digits) if spec.plus || digits == "Inf" => ("+", digits),
-        Some(digits) => ("", digits),
-        None if spec.plus => ("+", text.as_str()),
-        None if spec.space => (" ", text.as_str()),
-        None => ("", text.as_str()),
+    let (sign, digits) = match text.split_at_checked(1) {
+        Some(("-", digits)) => ("-", digits),
+        Some(("+", digits)) => ("+", digits),
+        _ => ("+", text.as_str()),
     };
-    let sign = if digits == "Inf" && sign == "+" && !spec.plus && !matches!(verb, 'v' | 'g') {
-        "+"
-    } else {
-        sign
-    };
-    let zero = spec.zero && !spec.minus && number.is_finite();
-    if zero {
+    let sign = if spec.space && !spec.plus && sign == "+" { " " } else { sign };
+    if !number.is_finite() {
+        let sign = if number.is_nan() && !spec.space && !spec.plus { "" } else { sign };
+        pad(out, &format!("{sign}{digits}"), Spec { zero: false, ..spec });
+        return Ok(());
+    }
+    let digits = if spec.sharp && verb != 'b' { &with_point(digits, verb, spec) } else { digits };
+    let sign = if sign == "+" && !spec.plus { "" } else { sign };
+    if spec.zero && !spec.minus {
         let fill = spec.width.unwrap_or(0).saturating_sub(sign.len() + digits.len());
         out.push_str(sign);
         out.repeat('0', fill);
         out.push_str(digits);
     } else {
-        pad(out, &format!("{sign}{digits}"), Spec { zero: false, ..spec });
+        pad(out, &format!("{sign}{digits}"), spec);
     }
     Ok(())
+}
+
+/// What `#` asks for: a point, and with some verbs zeros up to the precision.
+fn with_point(text: &str, verb: char, spec: Spec) -> String {
+    let is_hex = matches!(verb, 'x' | 'X');
+    let is_tail = |c: char| matches!(c, 'p' | 'P') || !is_hex && matches!(c, 'e' | 'E');
+    let (digits, tail) = text.split_at(text.find(is_tail).unwrap_or(text.len()));
+    let count = digits.trim_start_matches(['0', '.']).chars().filter(|c| *c != '.').count();
+    // The first digit that is not zero, and all behind it; of a zero, itself.
+    let count = if digits == "0" { 1 } else { count };
+    let wanted = match verb {
+        'v' | 'g' | 'G' | 'x' => spec.precision.unwrap_or(6),
+        _ => 0,
+    };
+    let point = if digits.contains('.') { "" } else { "." };
+    format!("{digits}{point}{}{tail}", "0".repeat(wanted.saturating_sub(count)))
+}
+
+/// `%b` of a float: `4503599627370496p-52`.
+fn binary(value: f64) -> String {
+    if !value.is_finite() {
+        return float(value, 'g', None);
+    }
+    let bits = value.abs().to_bits();
+    let (exponent, fraction) = (i64::try_from(bits >> 52).unwrap_or(0), bits & ((1 << 52) - 1));
+    let (mantissa, exponent) = match exponent {
+        0 => (fraction, -1074),
+        exponent => (fraction | 1 << 52, exponent - 1075),
+    };
+    let sign = if value.is_sign_negative() { "-" } else { "" };
+    format!("{sign}{mantissa}p{exponent:+}")
 }
 
 /// A float as Go's `strconv.FormatFloat` writes it, with the verbs `e`, `f`, `g` and
@@ -472,7 +511,7 @@ fn text_verb(
             }
             pad(out, &if verb == 'X' { hex.to_uppercase() } else { hex }, spec);
         }
-        _ => return bad(out, value, verb),
+        _ => return bad(out, value, verb, spec),
     }
     Ok(())
 }

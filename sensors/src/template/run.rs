@@ -431,6 +431,15 @@ impl<'p> Runner<'p> {
             _ => {}
         }
         let value = self.operand(operand, dot)?;
+        // A null that stands in the data has no type; what is missing takes any.
+        let stands = match &operand.term {
+            Term::Dot | Term::Field(_) => true,
+            Term::Variable(_, fields) | Term::Chain(_, fields) => !fields.is_empty(),
+            _ => false,
+        };
+        if stands && parameter == Parameter::Dict && matches!(value, Value::Nil) {
+            return Err(wanted(parameter.name()));
+        }
         check(value, parameter).map_err(|message| Fault::at(at, message))
     }
 }

@@ -1,19 +1,29 @@
 //! The cases of a file and the count of what became of them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The cases of the file `name`.
+/// The cases of the file `name`: of the folder that is named, or of the project's own,
+/// the second of which does not have every file.
 pub fn cases(name: &str) -> Vec<Value> {
-    let folder = std::env::var_os("TRIPLINE_VECTORS").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors")),
-        PathBuf::from,
-    );
-    let path = folder.join(format!("{name}.json"));
-    let text = std::fs::read_to_string(&path)
+    let file = format!("{name}.json");
+    if let Some(folder) = std::env::var_os("TRIPLINE_VECTORS") {
+        return read(&PathBuf::from(folder).join(file));
+    }
+    let tests = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests"));
+    let mut cases = read(&tests.join("vectors").join(&file));
+    let more = tests.join("vectors-more").join(&file);
+    if more.exists() {
+        cases.extend(read(&more));
+    }
+    cases
+}
+
+fn read(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path)
         .unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));
     let cases: Vec<&RawValue> =
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -294,6 +294,9 @@ fn delete(machine: &mut Machine<'_>, value: &Value, paths: &Value) -> Made {
     if list.items.is_empty() {
         return Ok(value.clone());
     }
+    if matches!(value, Value::Null) {
+        return Ok(Value::Null);
+    }
     let mut marked = value.clone();
     for path in &list.items {
         let Value::List(steps) = path else {

@@ -293,7 +293,7 @@ fn iso_week(parts: &Parts) -> (i64, i64) {
 fn read(text: &str, format: &str) -> Option<Moment> {
     let mut reader = Reader {
         rest: text,
-        year: 1970,
+        year: 1900,
         month: 1,
         day: 1,
         hour: 0,
