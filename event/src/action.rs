@@ -77,6 +77,13 @@ pub enum Origin {
     },
 }
 
+impl Action {
+    /// Whether it has its events with it, so that they are not read from the log.
+    pub const fn has_copies(&self) -> bool {
+        !self.copies.is_empty() && self.copies.len() == self.events.len()
+    }
+}
+
 impl Origin {
     /// The evaluator decided it.
     pub const fn is_decided(&self) -> bool {

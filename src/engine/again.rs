@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tripline_bus::{Appended, BoxFuture, Bus, Log, ReadError, WriteError};
-use tripline_event::{Action, ActionId, Position};
+use tripline_event::{Action, ActionEvent, ActionId, Position};
 use tripline_sensors::evaluator::Sensor;
 use tripline_triggers::executor::{Decided, Executor};
 
@@ -36,6 +36,10 @@ pub struct Again {
     pub(super) observer: Arc<dyn EngineObserver>,
     pub(super) appending: Arc<Mutex<()>>,
     pub(super) one_at_a_time: Arc<Mutex<()>>,
+    /// Held by whoever trims the logs, from when it is looked what is needed; and here while the
+    /// logs are looked at, and from when it is seen that what actions need is still there until
+    /// they are appended. Who holds it waits for the bus alone: what makes room comes to its turn.
+    pub(super) trimming: Arc<Mutex<()>>,
     pub(super) mistakes: Mistakes,
 }
 
@@ -59,6 +63,7 @@ impl Again {
         as_what: &AsWhat<'_>,
         most: usize,
     ) -> Result<Following, RecoveryError> {
+        let _nothing_goes = self.trimming.lock().await;
         let Shown { events, actions } = decide(&*self.bus, sensor, wanted, most).await?;
         let known = match self.mistakes.repeat_replay() {
             true => Known::default(),
@@ -85,7 +90,10 @@ impl Again {
             }
         }
         let _in_order = self.appending.lock().await;
+        let nothing_goes = self.trimming.lock().await;
+        self.are_readable(&actions).await?;
         let appended = self.append(&actions).await?;
+        drop(nothing_goes);
         for (action, appended) in actions.into_iter().zip(&appended) {
             if !appended.duplicate && !self.mistakes.not_offered() {
                 self.executor.offer(Decided {
@@ -97,6 +105,23 @@ impl Again {
             }
         }
         Ok(appended)
+    }
+
+    /// Between the look at past events and this, they may have been trimmed.
+    async fn are_readable(&self, actions: &[Action]) -> Result<(), WriteError> {
+        let first = self.bus.extent(Log::Events).await;
+        let first = first.map_err(|error| WriteError::Unavailable(error.to_string()))?.first;
+        let is_gone = |event: &&ActionEvent| {
+            event.position.incarnation == first.incarnation && event.position < first
+        };
+        let mut read_back = actions.iter().filter(|action| !action.has_copies());
+        match read_back.find_map(|action| action.events.iter().find(is_gone)) {
+            None => Ok(()),
+            Some(event) => Err(WriteError::Unavailable(format!(
+                "event {} `{}` was trimmed since it was looked at: ask again",
+                event.key, event.id
+            ))),
+        }
     }
 
     /// Where the answer is lost, the log tells whether it has them.

@@ -107,10 +107,17 @@ pub struct Driver {
     /// Held by whoever appends actions, until they are offered: they are offered in the order of
     /// the log, and no checkpoint comes in between.
     pub(super) appending: Arc<tokio::sync::Mutex<()>>,
+    /// The oldest event that half-met conditions hold in the newest checkpoint: a restart begins
+    /// there, whatever came of it since.
+    pub(super) held: Option<Position>,
+    /// The oldest event of actions that are decided and not durable yet.
+    pub(super) deciding: Option<Position>,
     pub(super) since_checkpoint: u64,
     pub(super) checkpoint_at: Timestamp,
     pub(super) trimmed_at: Timestamp,
     pub(super) trimming: Option<tokio::task::JoinHandle<()>>,
+    /// Held while the logs are trimmed: who looks back holds it, too.
+    pub(super) may_trim: Arc<tokio::sync::Mutex<()>>,
     pub(super) parked_at: Timestamp,
     pub(super) parking: Option<tokio::task::JoinHandle<()>>,
 }
@@ -289,11 +296,14 @@ impl Driver {
             self.checkpoint().await?;
         }
         self.append_duplicates(batch.duplicates).await;
+        let events = batch.actions.iter().flat_map(|(action, _)| &action.events);
+        self.deciding = events.map(|event| event.position).min();
         let mut actions = batch.actions.into_iter();
         loop {
             // As many as the bus takes at once, whatever a batch of events leads to.
             let part: Vec<_> = actions.by_ref().take(ACTIONS_AT_ONCE).collect();
             if part.is_empty() {
+                self.deciding = None;
                 return Ok(true);
             }
             if !self.append_actions(part, stop).await? {
@@ -322,6 +332,7 @@ impl Driver {
                 let catch_up = CatchUp::new(self.evaluator.plan(), &plan, position, at);
                 self.evaluator.switch(position, at, plan);
                 if let Some(catch_up) = catch_up.filter(|_| changes) {
+                    self.trimmed().await;
                     let actions = self.catch_up(&catch_up).await?;
                     batch.actions.extend(actions.into_iter().map(|action| (action, None)));
                 }
@@ -585,6 +596,7 @@ impl Driver {
             };
             match written {
                 Ok(()) => {
+                    self.held = self.evaluator.state().conditions.lowest_held();
                     self.since_checkpoint = 0;
                     self.checkpoint_at = now;
                     self.observer.on_checkpoint(self.evaluator.state().watermark);
@@ -623,12 +635,14 @@ impl Driver {
         marks.outcomes_from = manifest
             .relayed
             .map_or(marks.outcomes_from, |relayed| relayed.min(marks.outcomes_from));
-        let (mut held, bus) =
-            (self.evaluator.state().conditions.lowest_held(), Arc::clone(&self.bus));
+        let held_now = self.evaluator.state().conditions.lowest_held();
+        let mut held = [self.held, held_now, self.deciding].into_iter().flatten().min();
         if self.mistakes.trim_needed() {
             (held, marks.open_from) = (None, self.actions_next);
         }
+        let (bus, may_trim) = (Arc::clone(&self.bus), Arc::clone(&self.may_trim));
         self.trimming = Some(tokio::spawn(async move {
+            let _nobody_looks_back = may_trim.lock().await;
             let trimmed = match trim::needed(&*bus, watermark, held, marks).await {
                 Ok(needed) => trim::trim(&bus, needed, now).await,
                 Err(error) => Err(error.into()),
@@ -640,6 +654,16 @@ impl Driver {
                 tracing::debug!(%error, "checkpoints of before the log stay");
             }
         }));
+    }
+
+    /// Returns when nothing is being trimmed. Nothing will be before what is decided now is either
+    /// durable or known to [`Self::trim`].
+    async fn trimmed(&mut self) {
+        if let Some(trimming) = self.trimming.take()
+            && let Err(error) = trimming.await
+        {
+            tracing::error!(%error, "trimming the logs has failed");
+        }
     }
 
     /// What holds back the log for too long is parked, beside the evaluator: the record that

@@ -243,6 +243,7 @@ impl Engine {
         let in_force = resume::newest_in_force(&*bus, &parts.definitions).await;
         in_force.map_err(|error| StartError::Plan(plan.number, error))?;
         let appending: Arc<tokio::sync::Mutex<()>> = Arc::default();
+        let trimming: Arc<tokio::sync::Mutex<()>> = Arc::default();
         let executor = Executor::new(ExecutorParts {
             bus: Arc::clone(&bus),
             clock: Arc::clone(&parts.clock),
@@ -279,10 +280,12 @@ impl Engine {
             observer: Arc::clone(&parts.observer),
             appending: Arc::clone(&appending),
             one_at_a_time: Arc::default(),
+            trimming: Arc::clone(&trimming),
             mistakes: parts.mistakes,
         };
         let (questions, questions_receiver) = mpsc::channel(MOST_QUESTIONS);
         let (progress_sender, progress) = watch::channel(Progress::default());
+        let held = state.conditions.lowest_held();
         let driver = Driver {
             bus: Arc::clone(&bus),
             clock: Arc::clone(&parts.clock),
@@ -301,10 +304,13 @@ impl Engine {
             progress: progress_sender,
             questions: questions_receiver,
             appending,
+            held,
+            deciding: None,
             since_checkpoint: 0,
             checkpoint_at: parts.clock.now(),
             trimmed_at: Timestamp::UNIX_EPOCH,
             trimming: None,
+            may_trim: trimming,
             parked_at: Timestamp::UNIX_EPOCH,
             parking: None,
         };

@@ -2,7 +2,7 @@
 //!
 //! Not here: what was done already, and doing it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tripline_bus::{Bus, Log, ReadError};
@@ -135,6 +135,11 @@ pub struct Known {
     failed: HashMap<ActionId, u32>,
     /// Of events up to here the log of actions has not everything any more.
     forgotten_through: Option<Position>,
+    /// Events that repeat others: what those led to stands elsewhere in the log of actions, or
+    /// does not any more.
+    repeats: HashSet<Position>,
+    /// Which events until then repeat others is not known any more.
+    repeats_since: Option<Timestamp>,
 }
 
 impl Known {
@@ -164,8 +169,16 @@ impl Known {
         }
         let first = bus.extent(Log::Outcomes).await?.first;
         recovery::each(bus, Log::Outcomes, first, |stored| {
-            if let Ok(Outcome { kind, .. }) = Outcome::decode(&stored.record)
-                && !matches!(kind, OutcomeKind::Succeeded { .. })
+            let Ok(Outcome { at, kind, .. }) = Outcome::decode(&stored.record) else {
+                return Ok(());
+            };
+            if stored.position.sequence > FIRST_EVER {
+                known.repeats_since.get_or_insert(at);
+            }
+            if let OutcomeKind::Duplicate { position, .. } = &kind {
+                known.repeats.insert(*position);
+            }
+            if !matches!(kind, OutcomeKind::Succeeded { .. })
                 && let Some((id, round)) = kind.closes()
                 && known.rounds.contains_key(id)
             {
@@ -187,6 +200,15 @@ impl Known {
         }
     }
 
+    /// Whether it may have been done and that was trimmed. An event that repeats one from before
+    /// the replay is not told from others there, and leads to what that one led to.
+    fn may_be_forgotten(&self, decided: &Action) -> bool {
+        let Some(through) = self.forgotten_through else { return false };
+        decided.cause.sequence <= through.sequence
+            || self.repeats_since.is_some_and(|since| decided.decided_at <= since)
+            || decided.events.iter().any(|event| self.repeats.contains(&event.position))
+    }
+
     /// The action that a replay appends for `decided`; none where it is open, or was
     /// done and is not to be done again; also where what was done then is not known any more.
     pub fn next(&self, decided: &Action, as_what: &AsWhat<'_>) -> Option<Action> {
@@ -199,15 +221,15 @@ impl Known {
             attempted: false,
             ..decided.clone()
         };
+        let forgotten = self.may_be_forgotten(decided);
         if again && let Some(generation) = self.generations.get(&from(decided)) {
             return Some(of_generation(next, generation + 1));
         }
+        if again && forgotten {
+            return Some(of_generation(next, unheard_of(now)));
+        }
         let Some((round, _)) = self.rounds.get(&decided.id) else {
-            let forgotten = self
-                .forgotten_through
-                .is_some_and(|through| decided.cause.sequence <= through.sequence);
-            // It may have been done: that was trimmed.
-            return (again || !forgotten).then_some(next);
+            return (!forgotten).then_some(next);
         };
         // What was dropped or is a dead letter is not done.
         let failed = self.failed.get(&decided.id).is_some_and(|failed| failed >= round);
@@ -224,6 +246,12 @@ fn from(action: &Action) -> Vec<String> {
     from
 }
 
+/// A generation that no action had whose record was trimmed: each takes the next, and there were
+/// not as many as seconds.
+fn unheard_of(now: Timestamp) -> u32 {
+    u32::try_from(now.as_second()).unwrap_or(u32::MAX)
+}
+
 fn of_generation(action: Action, generation: u32) -> Action {
     let id = |generation| {
         let events = action.events.iter();
@@ -236,4 +264,81 @@ fn of_generation(action: Action, generation: u32) -> Action {
         _ => id(generation),
     };
     Action { id, generation, round: 0, ..action }
+}
+
+#[cfg(test)]
+mod tests {
+    use tripline_event::event::Links;
+    use tripline_event::{
+        ActionEvent, CorrelationId, DefinitionHash, EventKey, ObjectName, TriggerName,
+    };
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_795_000_000 + seconds).unwrap()
+    }
+
+    fn decided(cause: u64) -> Action {
+        let trigger = TriggerName::new(&ObjectName::new("ci", "s"), "t");
+        let key = EventKey::new("ci", "builds", "completed");
+        let id = EventId(format!("e-{cause}"));
+        let position = Position::new(1, cause);
+        Action {
+            id: ActionId::new(&trigger, [("d", &key, &id)], 0),
+            trigger,
+            definition: DefinitionHash::of("{}"),
+            events: vec![ActionEvent {
+                dependency: "d".into(),
+                key,
+                id,
+                position,
+                correlation: CorrelationId("c".into()),
+            }],
+            cause: position,
+            links: Links::first(CorrelationId("c".into())),
+            decided_at: at(0),
+            expires_at: at(60),
+            generation: 0,
+            round: 0,
+            attempted: false,
+            target: None,
+            key: None,
+            origin: Origin::Decided,
+            copies: Vec::new(),
+        }
+    }
+
+    /// What a replay appends for the event at a position: generation and round.
+    fn next(known: &Known, cause: u64, again: bool) -> Option<(u32, u32)> {
+        let as_what = AsWhat { id: "r", again, now: at(100) };
+        let next = known.next(&decided(cause), &as_what)?;
+        let first = next.id == decided(cause).id;
+        assert_eq!(first, next.generation == 0, "each generation has an id of its own");
+        Some((next.generation, next.round))
+    }
+
+    #[test]
+    fn what_was_done_is_done_again_as_another_generation_also_where_nothing_is_known_of_it() {
+        let mut known = Known { forgotten_through: Some(Position::new(1, 10)), ..Known::default() };
+        known.note(decided(11));
+        known.note(decided(12));
+        known.failed.insert(decided(12).id, 0);
+        known.repeats.insert(decided(14).cause);
+        for (cause, again, expected) in [
+            (9, false, None),
+            (9, true, Some((1_795_000_100, 0))),
+            (11, false, None),
+            (11, true, Some((1, 0))),
+            (12, false, Some((0, 1))),
+            (13, false, Some((0, 0))),
+            (13, true, Some((0, 0))),
+            (14, false, None),
+            (14, true, Some((1_795_000_100, 0))),
+        ] {
+            assert_eq!(next(&known, cause, again), expected, "{cause} {again}");
+        }
+        known.repeats_since = Some(decided(13).decided_at);
+        assert_eq!(next(&known, 13, false), None, "it may repeat another");
+    }
 }

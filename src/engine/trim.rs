@@ -1,8 +1,8 @@
 //! Trimming: what is older than the retention, or does not fit any more, and is not needed goes.
 //!
 //! Needed is: what was not evaluated up to the newest checkpoint, what half-met conditions
-//! hold, what open actions were decided from, and the actions and outcomes from the oldest
-//! open action on. The bus never trims by itself.
+//! hold, there and now, what open actions were decided from, and the actions and outcomes from
+//! the oldest open action on. The bus never trims by itself.
 
 use std::sync::Arc;
 
@@ -73,6 +73,9 @@ async fn oldest_event_of(
         from = last.position.next();
         for stored in &page {
             let Ok(action) = Action::decode(&stored.record) else { continue };
+            if action.has_copies() {
+                continue;
+            }
             let of_action = action.events.iter().map(|event| event.position).min();
             oldest = [oldest, of_action].into_iter().flatten().min();
         }
@@ -206,6 +209,27 @@ mod tests {
         let open = Marks { open_from: first, ..marks };
         let found = needed(&*bus, watermark, Some(held), open).await.unwrap();
         assert_eq!(found.events.sequence, 2);
+        let whole = Action { copies: vec![copy_of(&action)], ..action };
+        bus.trim(Log::Actions, bus.extent(Log::Actions).await.unwrap().next).await.unwrap();
+        bus.append(Log::Actions, vec![Append { dedup: None, record: whole.encode() }])
+            .await
+            .unwrap();
+        let open = Marks { open_from: bus.extent(Log::Actions).await.unwrap().first, ..marks };
+        let found = needed(&*bus, watermark, Some(held), open).await.unwrap();
+        assert_eq!(found.events, held, "it has copies");
+    }
+
+    fn copy_of(action: &Action) -> tripline_event::LetterEvent {
+        let of = &action.events[0];
+        tripline_event::LetterEvent {
+            dependency: Some(of.dependency.clone()),
+            key: of.key.clone(),
+            id: of.id.clone(),
+            position: of.position,
+            data: serde_json::json!({}),
+            raw: None,
+            envelope: None,
+        }
     }
 
     fn action_on(event: Position) -> Action {

@@ -348,8 +348,9 @@ struct Note {
 async fn notes(bus: &dyn Bus, wanted: &LetterFilter) -> Result<Vec<Note>, QueryError> {
     let mut notes: VecDeque<Note> = VecDeque::new();
     let mut dropped: HashMap<String, (u32, Timestamp, String)> = HashMap::new();
-    let needles = ["deadLettered", "dropped", "operator"].map(|kind| format!(r#""{kind}""#));
-    let needles = Needles::bytes(needles)?;
+    let kinds = ["deadLettered", "dropped", "operator"].map(|kind| format!(r#""{kind}""#));
+    let needles = Needles::bytes(kinds.into_iter().chain(later_rounds()))?;
+    let mut rounds = Rounds::new();
     forwards(bus, Log::Outcomes, |stored| {
         if !needles.are_in(&stored.record) {
             return true;
@@ -357,6 +358,9 @@ async fn notes(bus: &dyn Bus, wanted: &LetterFilter) -> Result<Vec<Note>, QueryE
         let Ok(record) = Record::decode(Log::Outcomes, &stored.record) else { return true };
         let fits = wanted.filter.fits(&record);
         let Record::Outcome(outcome) = record else { return true };
+        if let Some((id, round)) = outcome.kind.closes() {
+            note_round(&mut rounds, id, round, outcome.at);
+        }
         match outcome.kind {
             OutcomeKind::DeadLettered(letter) if fits && fits_letter(wanted, &letter) => {
                 if notes.len() == MAX_LETTERS {
@@ -376,9 +380,11 @@ async fn notes(bus: &dyn Bus, wanted: &LetterFilter) -> Result<Vec<Note>, QueryE
         true
     })
     .await?;
-    let retried = if notes.is_empty() { HashMap::new() } else { retried(bus).await? };
+    if !notes.is_empty() {
+        retried(bus, &mut rounds).await?;
+    }
     for note in &mut notes {
-        let again = note.action.as_ref().and_then(|id| retried.get(id));
+        let again = note.action.as_ref().and_then(|id| rounds.get(id));
         if let Some((round, at)) = again.filter(|(round, _)| *round > note.round) {
             note.state = LetterState::Retried { round: *round, at: *at };
         } else if let Some((_, at, reason)) =
@@ -417,22 +423,33 @@ fn fits_letter(wanted: &LetterFilter, letter: &DeadLetter) -> bool {
             }))
 }
 
-/// The greatest round of each action that has more than one.
-async fn retried(bus: &dyn Bus) -> Result<HashMap<ActionId, (u32, Timestamp)>, QueryError> {
-    // Every round but the first is a number that begins with one of these.
-    let needles = Needles::bytes((1..=9).map(|digit| format!(r#""round":{digit}"#)))?;
-    let mut rounds: HashMap<ActionId, (u32, Timestamp)> = HashMap::new();
+/// The greatest round of each action that has more than one, and when it began or ended.
+type Rounds = HashMap<ActionId, (u32, Timestamp)>;
+
+/// Every round but the first is a number that begins with one of these digits.
+fn later_rounds() -> impl Iterator<Item = String> {
+    (1..=9).map(|digit| format!(r#""round":{digit}"#))
+}
+
+fn note_round(rounds: &mut Rounds, id: &ActionId, round: u32, at: Timestamp) {
+    if round > 0 && rounds.get(id).is_none_or(|(known, _)| *known <= round) {
+        rounds.insert(id.clone(), (round, at));
+    }
+}
+
+/// Adds the rounds that stand in ACTIONS. Those that were trimmed there have ended, and their
+/// ends stand in OUTCOMES, behind the letters that they were sent back from.
+async fn retried(bus: &dyn Bus, rounds: &mut Rounds) -> Result<(), QueryError> {
+    let needles = Needles::bytes(later_rounds())?;
     forwards(bus, Log::Actions, |stored| {
         if needles.are_in(&stored.record)
             && let Ok(action) = Action::decode(&stored.record)
-            && rounds.get(&action.id).is_none_or(|(round, _)| *round < action.round)
         {
-            rounds.insert(action.id, (action.round, action.decided_at));
+            note_round(rounds, &action.id, action.round, action.decided_at);
         }
         true
     })
-    .await?;
-    Ok(rounds)
+    .await
 }
 
 /// The newest letter that `id` names: an action's id, or its beginning, or a position.

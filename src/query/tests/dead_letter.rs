@@ -206,4 +206,10 @@ async fn a_letter_is_sent_back_whole_although_the_logs_were_trimmed() {
     let page = logs.bus.read(Log::Actions, position, 1).await.unwrap();
     let again = Action::decode(&page[0].record).unwrap();
     assert_eq!((again.round, again.copies[0].event()), (1, Some(event)));
+    // It is carried out, and trimmed from ACTIONS before its letter is from OUTCOMES.
+    logs.submitted(&again, "deploy-x").await;
+    logs.bus.trim(Log::Actions, position.next()).await.unwrap();
+    assert_eq!(open(&logs).await, 0);
+    let answers = retry(logs.bus.as_ref(), &now, "ada", &ids, false).await.unwrap();
+    assert!(matches!(&answers[0].done, Done::Nothing(why) if why.contains("as round 1")));
 }

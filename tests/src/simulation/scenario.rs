@@ -100,7 +100,7 @@ impl Scenario {
         let beside = &mut SmallRng::seed_from_u64(!seed);
         messages.extend(commands(beside));
         freeze(beside, &mut plans);
-        let limit = None;
+        let limit = beside.random_bool(0.4).then(|| beside.random_range(30_000..300_000));
         Self {
             seed,
             plans,

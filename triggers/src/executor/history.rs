@@ -15,7 +15,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The events of an action, in its order; the error says which one cannot be had, and why.
 pub(super) async fn events(bus: &dyn Bus, action: &Action) -> Result<Vec<Arc<Event>>, String> {
-    if action.copies.len() == action.events.len() && !action.copies.is_empty() {
+    if action.has_copies() {
         let copies = action.copies.iter().map(|copy| {
             let event = copy.event().ok_or_else(|| {
                 format!("the copy of event {} `{}` is not whole", copy.key, copy.id)
