@@ -76,9 +76,10 @@ fn no_seed_loses_or_doubles_anything() {
         let rules = sum.rules;
         let least = rules.superseded.min(rules.overlapped).min(rules.follow_ups);
         let of = sum.controls;
-        let least_of = [of.pauses, of.frozen, of.replayed, of.rounds, of.given_up, of.parked];
+        let least_of = [of.pauses, of.frozen, of.replayed, of.rounds, of.given_up];
         assert!(least_of.iter().all(|count| *count > runs / 50), "{of:?}");
-        assert!(of.trimmed > runs / 2 && of.commands > runs / 2, "{of:?}");
+        assert!(of.trimmed > runs && of.parked > runs / 100, "{of:?}");
+        assert!(of.commands > runs / 2, "{of:?}");
         assert!(least > runs / 10 && rules.limited.min(rules.in_lanes) > runs, "{rules:?}");
     }
 }
