@@ -261,22 +261,25 @@ fn encode_event(event: &Event) -> Bytes {
     };
     // Grown by doubling, it would be copied several times over.
     let about = event.data.as_ref().map_or(0, Bytes::len) + BESIDE_DATA;
-    encode_json_in(Vec::with_capacity(about), &EventOut {
-        v: FORMAT,
-        record: "event",
-        specversion: "1.0",
-        id: &event.id.0,
-        source: &event.key.source,
-        kind: &event.kind,
-        subject: &event.key.name,
-        datacontenttype: &event.content_type,
-        time: event.time,
-        namespace: &event.key.namespace,
-        links: &event.links,
-        cloud_event: event.cloud_event.as_deref(),
-        data: raw,
-        data_base64,
-    })
+    encode_json_in(
+        Vec::with_capacity(about),
+        &EventOut {
+            v: FORMAT,
+            record: "event",
+            specversion: "1.0",
+            id: &event.id.0,
+            source: &event.key.source,
+            kind: &event.kind,
+            subject: &event.key.name,
+            datacontenttype: &event.content_type,
+            time: event.time,
+            namespace: &event.key.namespace,
+            links: &event.links,
+            cloud_event: event.cloud_event.as_deref(),
+            data: raw,
+            data_base64,
+        },
+    )
 }
 
 #[expect(clippy::expect_used, reason = "every type here writes to JSON: string keys only")]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tripline_event::{Clock as _, SystemClock};
 use tripline_tests::intake::body;
 use tripline_tests::load::Connection;
 
@@ -76,7 +77,7 @@ fn notification(amazon: &Amazon, number: u64) -> anyhow::Result<Value> {
         "MessageId": format!("22b80b92-fdea-4c2c-8f9d-{number:012}"),
         "TopicArn": TOPIC,
         "Message": body(number),
-        "Timestamp": jiff::Timestamp::now().to_string(),
+        "Timestamp": SystemClock.now().to_string(),
         "SignatureVersion": "2",
         "SigningCertURL": amazon.certificate_url(),
         "UnsubscribeURL": "https://sns.us-east-1.amazonaws.com/?Action=Unsubscribe",
