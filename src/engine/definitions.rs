@@ -3,7 +3,7 @@
 //! A definition is compiled once, whichever plans it is in, and stays: actions that it
 //! decided are rendered with it, whatever the sensor is by then.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -181,18 +181,21 @@ impl Definitions {
         rendering.is_some_and(|rendering| kinds::has_targets(rendering.kind))
     }
 
-    /// The triggers that have a rate, in force or not: what waits of one that is gone is still
-    /// started as the definition that decided it says.
-    pub fn limited(&self) -> HashSet<TriggerName> {
+    /// The triggers that have a rate, in force or not, each with how many starts it allows in its
+    /// unit: what waits of one that is gone is still started as the definition that decided it
+    /// says.
+    pub fn limited(&self) -> HashMap<TriggerName, u32> {
         let all = self.compiled.read().unwrap_or_else(PoisonError::into_inner);
-        let of = |compiled: &Arc<CompiledSensor>| {
-            let triggers = compiled.triggers.iter();
-            let limited = triggers.filter(|(_, rendering)| rendering.policy.rate.is_some());
-            let name =
-                |(trigger, _): (&String, _)| TriggerName::new(&compiled.sensor.name, trigger);
-            limited.map(name).collect::<Vec<_>>()
-        };
-        all.values().flat_map(of).collect()
+        let mut limited = HashMap::new();
+        for compiled in all.values() {
+            for (trigger, rendering) in &compiled.triggers {
+                let Some(rate) = rendering.policy.rate else { continue };
+                let name = TriggerName::new(&compiled.sensor.name, trigger);
+                let most: &mut u32 = limited.entry(name).or_default();
+                *most = rate.requests.max(*most);
+            }
+        }
+        limited
     }
 
     /// What the action is called that follows from a dead letter of this round of `action`,

@@ -49,7 +49,8 @@ pub fn put_in_force(definitions: &Definitions, plan: &Listing) {
 /// Tells the executor which attempts count for a rate: those of the latest hour, as far as
 /// the newest outcomes say. An attempt is on record before the target is called, and the bus may
 /// have taken its time: it counts from when its end is on record, which is after the call; one
-/// that has no end, from now.
+/// that has no end, from now. Where the outcomes do not reach back so far, since they were trimmed
+/// or are too many, each rate counts as used up at the first of them.
 ///
 /// # Errors
 /// The bus cannot be read.
@@ -68,9 +69,19 @@ pub async fn starts(
     let first = trim::first_not_before(bus, Log::Outcomes, since).await?;
     let newest = extent.next.sequence.saturating_sub(MOST_OUTCOMES).max(first.sequence);
     let from = Position { sequence: newest, ..extent.next };
+    let begins_here = first.sequence == extent.first.sequence || newest > first.sequence;
+    let mut unknown = (from.sequence > 1 && begins_here).then_some(&limited);
+    let used_up = |limited: &HashMap<TriggerName, u32>, at| {
+        for (trigger, requests) in limited {
+            (0..*requests).for_each(|_| executor.note_start(trigger, at));
+        }
+    };
     let mut begun: BTreeMap<ActionId, TriggerName> = BTreeMap::new();
     recovery::each(bus, Log::Outcomes, from, |stored| {
         let Ok(Outcome { at, kind, .. }) = Outcome::decode(&stored.record) else { return Ok(()) };
+        if let Some(limited) = unknown.take() {
+            used_up(limited, at);
+        }
         let ended = match &kind {
             OutcomeKind::Attempted { action, .. } | OutcomeKind::Retrying { action, .. } => {
                 Some(action)
@@ -81,13 +92,16 @@ pub async fn starts(
             executor.note_start(&trigger, at);
         }
         if let OutcomeKind::Attempted { action, trigger: Some(trigger), .. } = kind
-            && limited.contains(&trigger)
+            && limited.contains_key(&trigger)
         {
             begun.insert(action, trigger);
         }
         Ok(())
     })
     .await?;
+    if let Some(limited) = unknown {
+        used_up(limited, now);
+    }
     begun.into_values().for_each(|trigger| executor.note_start(&trigger, now));
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! A letter is open until its action is appended again with a greater round (retried), or
 //! an outcome says that it was dropped. Nothing is ever removed: both are appends.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -205,9 +205,14 @@ pub async fn retry_by(
     let in_force = if current { Some(in_force(bus).await?) } else { None };
     let now = clock.now();
     let mut answers = Vec::with_capacity(ids.len());
+    // Who names a letter twice means it once.
+    let mut begun = HashSet::new();
     for (id, note) in wanted {
         let done = match note.map(|note| (note, note.action.as_ref())) {
             Err(done) => done,
+            Ok((note, _)) if !begun.insert(&note.id) => {
+                Done::Nothing("it was named before".to_owned())
+            }
             Ok((_, None)) => Done::Nothing(format!(
                 "it has no action to carry out: `tripline dlq show {id}` has what came in; send that again, corrected, and drop this letter"
             )),

@@ -111,14 +111,14 @@ fn the_same_seed_is_the_same_run() {
 }
 
 fn caught(mistake: Mistake, expected: &str) {
-    for seed in 1..=300 {
+    for seed in 1..=1000 {
         if let Err(violation) = simulation::run(seed, Mistakes::make(mistake)) {
             println!("{mistake:?} is caught at seed {seed}: {violation}");
             assert!(violation.0.contains(expected), "caught for another reason: {violation}");
             return;
         }
     }
-    panic!("{mistake:?} was not caught in 300 seeds");
+    panic!("{mistake:?} was not caught in 1000 seeds");
 }
 
 #[test]
