@@ -170,10 +170,12 @@ async fn how_full_a_store_is_is_known_before_it_refuses() {
     let mut before = bus.store.fill().unwrap();
     assert_eq!(before.limit, 4 * MIB);
     assert!(before.hundredths() < 5, "{before:?}");
+    // What LMDB has just taken counts twice until that is known.
+    let twice = 2 * MIB;
     while bus.append(Log::Events, records(10, 1000)).await.is_ok() {
         let fill = bus.store.fill().unwrap();
-        assert!(fill.limit == before.limit && fill.used <= fill.limit, "{fill:?}");
-        assert!(fill.used + 50_000 > before.used, "{fill:?} after {before:?}");
+        assert!(fill.limit == before.limit && fill.used <= fill.limit + twice, "{fill:?}");
+        assert!(fill.used + 50_000 + twice > before.used, "{fill:?} after {before:?}");
         before = fill;
     }
     assert!(before.hundredths() > 95, "{before:?}");
