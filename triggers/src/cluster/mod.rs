@@ -174,7 +174,7 @@ impl Clusters {
         impersonate: bool,
         fixed: Vec<ClusterDefinition>,
     ) -> Self {
-        Self { bus, ..Self::with(secrets, clock, impersonate, fixed, Writes::Stored) }.begun()
+        Self::with(secrets, clock, bus, impersonate, fixed, Writes::Stored)
     }
 
     /// The same, where nothing is ever stored: what actions would write is sent with
@@ -186,23 +186,21 @@ impl Clusters {
         impersonate: bool,
         fixed: Vec<ClusterDefinition>,
     ) -> Self {
-        Self::with(secrets, clock, impersonate, fixed, Writes::Tried).begun()
+        Self::with(secrets, clock, None, impersonate, fixed, Writes::Tried)
     }
 
     fn with(
         secrets: Arc<dyn SecretLookup>,
         clock: Arc<dyn Clock>,
+        bus: Option<Arc<dyn Bus>>,
         impersonate: bool,
         fixed: Vec<ClusterDefinition>,
         writes: Writes,
     ) -> Self {
         let named = RwLock::default();
-        Self { secrets, clock, bus: None, impersonate, writes, fixed, named }
-    }
-
-    fn begun(self) -> Self {
-        self.apply(Vec::new());
-        self
+        let clusters = Self { secrets, clock, bus, impersonate, writes, fixed, named };
+        clusters.apply(Vec::new());
+        clusters
     }
 
     /// From now on these are the clusters, besides the fixed ones, which go before them. The
